@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::network;
 use super::next::Line;
 use super::table::{dimensions, table, text};
 use crate::deploy::limits;
@@ -14,7 +15,7 @@ use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    #[arg(value_name = "ARCH", help = format!("Architecture: {}, or a TOML file [default: list all]", architecture::NAMES.join(", ")))]
+    #[arg(value_name = "ARCH", help = format!("Architecture: {}, a TOML file, or a folder with an arch.toml [default: list all]", architecture::NAMES.join(", ")))]
     arch: Option<String>,
 }
 
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 
 /// Prints the prunable tensors of one architecture.
 fn show(arch: &str, console: &Console) -> Result<()> {
-    let graph = graph::load(arch)?;
+    let graph = graph::load(&network::arch(arch))?;
     let mut operations = graph.nodes().iter().map(|node| node.operation);
     let normalised = operations.any(|operation| operation == Operation::BatchNorm);
     for reason in limits::before_training(&graph, &(0.0, 1.0).into()) {

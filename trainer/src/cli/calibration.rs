@@ -31,7 +31,7 @@ pub(super) fn run(request: &Request<'_>, console: &Console) -> Result<()> {
     let Request { model, board, .. } = *request;
     device::check_calibration(board, &request.options.machine).map_err(of)?;
     let file = ModelFile::open(model, console)?;
-    let data = file.data(request.data, console)?.data;
+    let data = file.data(request.data, None, console)?.data;
     let inputs = measured::some_inputs(&data, request.samples, console);
     let spinner = console.spinner();
     let calibration = device::calibrate(

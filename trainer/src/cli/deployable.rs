@@ -1,90 +1,124 @@
-//! The network that an export reads: of a finished run, or of a folder with an architecture and
-//! weights, such as `rarefy import` writes.
+//! The network that an export or an evaluation in floats reads: of a finished run, or given by its
+//! architecture and weights.
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::console::Console;
-use super::{reading, run_data, usage};
-use crate::data::{Dataset, PerChannel, Reading, Scaling};
+use super::network::{self, MaskSource, Named};
+use super::reading::Asked;
+use super::{reading, run_data, scale, usage};
+use crate::data::Dataset;
 use crate::deploy::export::{Code, Export};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options, Trained};
-use crate::graph::{self, Operation};
-use crate::pruning::{self, Masks, Weights};
-use crate::training::folder::{ARCHITECTURE, RECIPE, WEIGHTS};
 
-/// A network to export.
+/// A network to export or to evaluate.
 #[derive(Debug)]
 pub(super) enum Deployable {
     /// Of a run.
     Run(Box<FinishedRun>),
-    /// Without a run, with the dataset to calibrate and test on.
-    Alone(Box<Trained>, Box<Dataset>),
+    /// Without a run.
+    Alone(Box<Alone>),
 }
 
-/// What the command line says about the data.
+/// A network without a run.
+#[derive(Debug)]
+pub(super) struct Alone {
+    /// The network.
+    pub(super) trained: Trained,
+    /// The dataset to calibrate and test on.
+    pub(super) data: Dataset,
+    /// The accuracy on its test images in floats, 0 to 1; NaN if they have no labels.
+    pub(super) accuracy: f64,
+}
+
+/// What the command line says about the network and its data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given<'a> {
+    /// The folder of a run or of a network.
+    pub(super) folder: Option<&'a Path>,
+    /// `--arch`.
+    pub(super) arch: Option<&'a str>,
+    /// The file of `--weights`.
+    pub(super) weights: Option<&'a Path>,
+    /// `--masks`.
+    pub(super) masks: Option<&'a MaskSource>,
     /// `--data`.
     pub(super) data: Option<&'a str>,
-    /// `--mean`.
-    pub(super) mean: Option<&'a PerChannel>,
-    /// `--std`.
-    pub(super) std: Option<&'a PerChannel>,
+    /// What its files leave open.
+    pub(super) reading: &'a reading::Options,
+    /// The normalisation of inputs.
+    pub(super) scale: &'a scale::Options,
+}
+
+impl Given<'_> {
+    /// Returns the network that is named; `None` if it is that of a run.
+    ///
+    /// # Errors
+    /// Returns an error if it is named twice, or not at all.
+    fn network(&self) -> Result<Option<Named<'_>>> {
+        let (weights, masks) = (self.weights, self.masks);
+        let named = |arch, weights| {
+            Ok(Some(Named {
+                arch,
+                weights,
+                masks,
+            }))
+        };
+        match (self.folder, self.arch) {
+            (Some(_), Some(_)) => Err(usage::wrong(
+                "--arch names another network than the folder: leave one of them out",
+            )),
+            (None, Some(arch)) => named(arch, weights),
+            (None, None) => Err(usage::wrong(
+                "no network is named: give the folder of a run, or --arch and --weights",
+            )),
+            (Some(folder), None) => match (network::is_network(folder), weights) {
+                (_, Some(_)) => Err(usage::wrong(format!(
+                    "{} has weights of its own: leave --weights out, or give --arch instead of the folder",
+                    folder.display()
+                ))),
+                (true, None) => named(Named::of_folder(folder)?.arch, None),
+                (false, None) => Ok(None),
+            },
+        }
+    }
 }
 
 impl Deployable {
-    /// Opens the network in `folder`. Zero weights count as pruned if there is no run.
-    pub(super) fn open(folder: &Path, given: Given<'_>, console: &Console) -> Result<Self> {
-        let has = |name: &str| folder.join(name).is_file();
-        if has(RECIPE) || !has(ARCHITECTURE) || !has(WEIGHTS) {
-            return match given.mean.or(given.std) {
+    /// Opens the network that is `given`. Notes the accuracy of one without a run.
+    pub(super) fn open(given: Given<'_>, console: &Console) -> Result<Self> {
+        let Some(named) = given.network()? else {
+            let folder = given.folder.unwrap_or(Path::new(""));
+            let masks = given.masks.map(|_| "--masks");
+            let option = given.scale.given().or(given.reading.given()).or(masks);
+            return match option {
                 None => Ok(Self::Run(Box::new(FinishedRun::open(folder)?))),
-                Some(_) => Err(usage::wrong(format!(
-                    "--mean and --std are recorded in the run {}: leave them out",
+                Some(option) => Err(usage::wrong(format!(
+                    "{option} is recorded in the run {}: leave it out",
                     folder.display()
                 ))),
             };
-        }
+        };
         let Some(name) = given.data else {
             return Err(usage::wrong(format!(
-                "{} holds a network without a run: name the dataset to calibrate and test it on (--data)",
-                folder.display()
+                "{} is a network without a run: name the dataset to calibrate and test it on (--data)",
+                named.arch
             )));
         };
-        let scaling = (given.mean.cloned(), given.std.cloned());
-        let graph = graph::load(&folder.join(ARCHITECTURE).display().to_string())?;
-        let path = folder.join(WEIGHTS);
-        let weights = Weights::load(&graph, &path)?;
-        if let Some(missing) = weights.missing().first() {
-            return Err(anyhow!(
-                "{}: tensor {missing} is missing: add it, or set its layer's bias or norm to false in {ARCHITECTURE}",
-                path.display()
-            ));
-        }
-        let state = weights.state(&graph);
-        let norms = graph
-            .nodes()
-            .iter()
-            .filter(|node| node.operation == Operation::BatchNorm);
-        for name in norms.map(|node| format!("{}.running_var", node.name)) {
-            if !state.0.contains_key(&name) {
-                return Err(anyhow!(
-                    "{}: tensor {name} is missing: add the running statistics of batch norms, or train the network (`rarefy train --after finetune`)",
-                    path.display()
-                ));
-            }
-        }
-        let tensors = graph.prunable();
-        let masks = Masks::from_fn(&tensors, |tensor, element| {
-            state.get(&tensors[tensor].name).values[element] != 0.0
-        });
-        let data = reading::load_as(name, &Reading::default(), scaling, console)?;
-        pruning::source::fits(&graph, &data)?;
-        let pixels = Scaling::from(&data.normalisation);
-        let trained = Trained::new(graph, state, masks, pixels)?;
-        Ok(Self::Alone(Box::new(trained), Box::new(data)))
+        let network = named.load()?;
+        let asked = Asked {
+            scale: given.scale.scale().or(&named.input_scale()?),
+            ..Asked::default()
+        };
+        let data = reading::load_as(name, &given.reading.reading(), asked, console)?;
+        let (trained, accuracy) = network.evaluated(&data, console)?;
+        Ok(Self::Alone(Box::new(Alone {
+            trained,
+            data,
+            accuracy,
+        })))
     }
 
     /// Returns the name of the dataset: the one `given` with `--data`, or else that of the
@@ -93,7 +127,7 @@ impl Deployable {
         match (given, self) {
             (Some(given), _) => given.into(),
             (None, Self::Run(run)) => run.recipe.data_source(),
-            (None, Self::Alone(_, data)) => data.name.clone(),
+            (None, Self::Alone(alone)) => alone.data.name.clone(),
         }
     }
 
@@ -113,10 +147,10 @@ impl Deployable {
                 let exported = run.export_if(board, &data, options, path, accept);
                 exported.map_err(|error| run_data::of_data(error, given))
             }
-            Self::Alone(trained, data) => {
+            Self::Alone(alone) => {
                 let export = Export {
                     board,
-                    ..Export::new(trained, data, *options)
+                    ..alone.export(options)
                 };
                 Ok(export.container_if(path, accept)?)
             }
@@ -136,10 +170,21 @@ impl Deployable {
                 let data = run_data::load(run, given, console)?;
                 run.export_code(&data, options, path)
             }
-            Self::Alone(trained, data) => {
-                Export::new(trained, data, *options).code(trained.graph().name(), path)
+            Self::Alone(alone) => {
+                let name = alone.trained.graph().name();
+                alone.export(options).code(name, path)
             }
         };
         found.map_err(|error| run_data::of_data(error, given))
+    }
+}
+
+impl Alone {
+    /// Returns the export of the network.
+    fn export(&self, options: &Options) -> Export<'_> {
+        Export {
+            accuracy: Some(self.accuracy),
+            ..Export::new(&self.trained, &self.data, *options)
+        }
     }
 }

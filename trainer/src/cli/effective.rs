@@ -1,6 +1,6 @@
 //! `rarefy effective`: the connected weights of a mask, or the effective compression of pruners.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -8,22 +8,24 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
+use super::network::{self, MaskSource};
 use super::next::{Line, Next, Why, free};
 use super::overwrite::Kind;
 use super::{curve, overwrite, source, usage};
-use crate::graph;
+use crate::graph::{self, Graph};
 use crate::pruning::effective::{self, Mode};
-use crate::pruning::{Masks, Pruner};
+use crate::pruning::{Masks, Pruner, Weights};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Architecture of the masks: a name listed by `rarefy arch`, or a TOML file
+    /// Architecture of the masks: a name listed by `rarefy arch`, a TOML file, or a folder with an
+    /// arch.toml
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
     /// Safetensors file with a mask per prunable tensor: 0 and 1, or floats whose nonzeros are
-    /// kept
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["curve", "pruners"])]
-    masks: Option<PathBuf>,
+    /// kept; or zeros for the zeros of --weights
+    #[arg(long, value_name = "FILE|zeros", required_unless_present_any = ["curve", "pruners"])]
+    masks: Option<MaskSource>,
     /// What counts as a connection
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -60,7 +62,7 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = graph::load(&arguments.arch)?;
+    let graph = graph::load(&network::arch(&arguments.arch))?;
     let mode = arguments.mode;
     if let Some(picture) = &arguments.curve {
         let read = || (arguments.source.files()).chain(overwrite::of_arch(&arguments.arch));
@@ -76,19 +78,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         } = arguments;
         return curve::draw(&graph, pruners, source, (mode, *most), picture, console);
     }
-    if let Some(option) = arguments.source.given() {
-        return Err(usage::wrong(format!(
-            "{option} needs --curve: analysing a mask does not use it"
-        )));
-    }
-    // clap requires --masks or --curve.
-    let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
-    if let Some(out) = &arguments.out {
-        let read = overwrite::of_arch(&arguments.arch);
-        let read = read.into_iter().chain([masks.into()]);
-        overwrite::check("--out", out, Kind::Masks, read)?;
-    }
-    let direct = Masks::load(&graph, masks)?;
+    let direct = masks(arguments, &graph)?;
     let connected = effective::masks(&graph, &direct, mode);
     if let Some(out) = &arguments.out {
         connected.save(out)?;
@@ -106,4 +96,39 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             .into(),
     };
     console.result(&report, || report.counts.text(), next)
+}
+
+/// Returns the masks of `graph` that are given: those in a file, or the zeros of weights.
+///
+/// # Errors
+/// Returns an error if an option has no effect, if --out would overwrite another file, or if a file
+/// does not fit `graph`.
+fn masks(arguments: &Arguments, graph: &Graph) -> Result<Masks> {
+    let is_zeros = arguments.masks == Some(MaskSource::Zeros);
+    let mut given = arguments.source.given();
+    if let Some(option) = given.find(|option| !is_zeros || *option != "--weights") {
+        return Err(usage::wrong(format!(
+            "{option} needs --curve: analysing a mask does not use it"
+        )));
+    }
+    let read = match &arguments.masks {
+        Some(MaskSource::File(path)) => path.clone(),
+        // clap requires --masks or --curve.
+        _ => {
+            let beside = network::weights_beside(&arguments.arch);
+            arguments.source.weights().or(beside).ok_or_else(|| {
+                usage::wrong(
+                    "--masks zeros takes the zeros of weights: add --weights, or write ./zeros for a file of that name",
+                )
+            })?
+        }
+    };
+    if let Some(out) = &arguments.out {
+        let arch = overwrite::of_arch(&arguments.arch).into_iter();
+        overwrite::check("--out", out, Kind::Masks, arch.chain([read.clone()]))?;
+    }
+    match is_zeros {
+        true => Ok(Weights::load(graph, &read)?.nonzero(graph)),
+        false => Ok(Masks::load(graph, &read)?),
+    }
 }

@@ -1,72 +1,164 @@
-//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic.
+//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic, or that of a
+//! network in floats.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::against::Against;
 use super::console::Console;
-use super::interrupt;
+use super::deployable::Given;
 use super::model::{ModelFile, Seen};
+use super::network::MaskSource;
 use super::table::percent;
+use super::{floats, interrupt, reading, scale, usage};
+use crate::data::Dataset;
 use crate::deploy::evaluate::{self, Score};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Container (.rfy file)
-    model: PathBuf,
+    /// Container (.rfy file), computed with the device's arithmetic; or a run folder, or a folder
+    /// with arch.toml and weights.safetensors as `rarefy import` writes it, computed in floats
+    #[arg(required_unless_present = "arch", conflicts_with = "arch")]
+    model: Option<PathBuf>,
+    /// Architecture of a network to compute in floats: a name listed by `rarefy arch`, a TOML file,
+    /// or a folder with an arch.toml
+    #[arg(long)]
+    arch: Option<String>,
+    /// Safetensors file of its weights, or a folder with a weights.safetensors [default: the folder
+    /// given with --arch]. Statistics of batch norms that it lacks are those of the training images
+    #[arg(long, value_name = "FILE", requires = "arch")]
+    weights: Option<PathBuf>,
+    /// Masks of its weights: a safetensors file; pruned weights count as zero
+    #[arg(long, value_name = "FILE|zeros")]
+    masks: Option<MaskSource>,
     /// Dataset to take the test images from: a name listed by `rarefy data list`, or a path as
     /// in `rarefy train --data` [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
+    #[command(flatten)]
+    scale: scale::Options,
+    /// Compare the container's outputs with those of a network in floats: a run folder, or a folder
+    /// with arch.toml and weights.safetensors
+    #[arg(long, value_name = "FOLDER", requires = "model")]
+    against: Option<PathBuf>,
 }
 
 /// The report.
 #[derive(Debug, Serialize)]
 struct Report {
+    /// The accuracy; `None` if the samples have no labels.
     #[serde(flatten)]
-    score: Score,
+    score: Option<Score>,
     /// Name of the dataset.
     data: String,
     /// Number of test images that the network was trained on; `None` if unknown.
     trained_on: Option<usize>,
+    /// The comparison with a network in floats, if one is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<Against>,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let file = ModelFile::open(&arguments.model, console)?;
-    let given = arguments.data.as_deref();
-    let chosen = file.data(given, console)?;
-    let seen = file.seen(&chosen, console);
-    let data = chosen.data;
-    let bar = console.bar(data.test.len() as u64);
-    let score = evaluate::evaluate(file.model()?, &data.test, interrupt::flag(), &mut |done| {
-        if done % 100 == 0 {
-            bar.at(done as u64);
+    match arguments.model.as_deref().filter(|path| !path.is_dir()) {
+        Some(model) => container(model, arguments, console),
+        None if arguments.against.is_some() => Err(usage::wrong(
+            "--against compares a container with a network in floats: name a .rfy file",
+        )),
+        None => floats::run(arguments.network(), console),
+    }
+}
+
+impl Arguments {
+    /// Returns what the options say about a network in floats.
+    fn network(&self) -> Given<'_> {
+        Given {
+            folder: self.model.as_deref(),
+            arch: self.arch.as_deref(),
+            weights: self.weights.as_deref(),
+            masks: self.masks.as_ref(),
+            data: self.data.as_deref(),
+            reading: &self.reading,
+            scale: &self.scale,
         }
-    })?;
-    drop(bar);
+    }
+}
+
+/// Evaluates the container `model`.
+fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<()> {
+    let masks = arguments.masks.as_ref().map(|_| "--masks");
+    if let Some(option) = arguments.scale.given().or(masks) {
+        return Err(usage::wrong(format!(
+            "{option} is part of the container {}: leave it out",
+            model.display()
+        )));
+    }
+    let file = ModelFile::open(model, console)?;
+    let given = arguments.data.as_deref();
+    let chosen = file.data(given, Some(&arguments.reading), console)?;
+    let has_labels = chosen.data.reading.has_labels();
+    if !has_labels && arguments.against.is_none() {
+        return Err(usage::wrong(format!(
+            "{} has no labels, so there is no accuracy: compare the outputs with those of a network in floats (--against)",
+            chosen.data.name
+        )));
+    }
+    let seen = match has_labels {
+        true => file.seen(&chosen, console),
+        false => Seen::Unknown,
+    };
+    let data = chosen.data;
+    let against = arguments.against.as_deref();
+    let against = against.map(|folder| Against::new(&file, folder, &data, console));
     let report = Report {
-        score: score.ok_or_else(interrupt::interrupted)?,
+        against: against.transpose()?,
+        score: match has_labels {
+            true => Some(score(&file, &data, console)?),
+            false => None,
+        },
         data: data.name,
         trained_on: match seen {
             Seen::Images(count) => Some(count),
             Seen::Unknown => None,
         },
     };
-    let text = || {
-        let remembered = match report.trained_on {
+    console.result(&report, || report.text(), file.measure_line(given))
+}
+
+/// Computes the accuracy of the container on the test images of `data`, with a progress bar.
+fn score(file: &ModelFile, data: &Dataset, console: &Console) -> Result<Score> {
+    let bar = console.bar(data.test.len() as u64);
+    let score = evaluate::evaluate(file.model()?, &data.test, interrupt::flag(), &mut |done| {
+        if done % 100 == 0 {
+            bar.at(done as u64);
+        }
+    })?;
+    score.ok_or_else(interrupt::interrupted)
+}
+
+impl Report {
+    /// Returns the report for people.
+    fn text(&self) -> String {
+        let remembered = match self.trained_on {
             Some(0) | None => String::new(),
             Some(count) => format!(" ({} of them used for training)", thousands(count)),
         };
-        format!(
-            "{} of {} test images of {}{remembered} correct: {}",
-            thousands(report.score.correct),
-            thousands(report.score.samples),
-            report.data,
-            percent(report.score.accuracy)
-        )
-    };
-    console.result(&report, text, file.measure_line(given))
+        let score = self.score.map(|score| {
+            format!(
+                "{} of {} test images of {}{remembered} correct: {}",
+                thousands(score.correct),
+                thousands(score.samples),
+                self.data,
+                percent(score.accuracy)
+            )
+        });
+        let against = self.against.as_ref().map(Against::text);
+        let lines: Vec<String> = score.into_iter().chain(against).collect();
+        lines.join("\n")
+    }
 }

@@ -10,13 +10,12 @@ use serde::Serialize;
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::deployable::{Deployable, Given};
+use super::network::MaskSource;
 use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
-use super::recipe::per_channel;
 use super::table::{percent, table, text};
-use super::weights::Weights;
-use super::{chips, fits, inspect, interrupt, measured, overwrite, usage};
-use crate::data::PerChannel;
+use super::weights::{self, TypeOrFile, Weights, WeightsOption};
+use super::{chips, fits, inspect, interrupt, measured, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -33,7 +32,16 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// Run folder written by `rarefy train`, or a folder with arch.toml and weights.safetensors as
     /// `rarefy import` writes it
-    run: PathBuf,
+    #[arg(required_unless_present = "arch", conflicts_with = "arch")]
+    run: Option<PathBuf>,
+    /// Architecture of a network without a run: a name listed by `rarefy arch`, a TOML file, or a
+    /// folder with an arch.toml
+    #[arg(long)]
+    arch: Option<String>,
+    /// Masks of a network without a run: a safetensors file as `rarefy prune --out` writes it, or
+    /// zeros [default: zeros]
+    #[arg(long, value_name = "FILE|zeros")]
+    masks: Option<MaskSource>,
     /// Output file; an existing file is overwritten only if it is named here and holds the same
     /// kind of output [default: model.rfy, or model.rs with --emit rust]
     #[arg(long, short, value_name = "FILE")]
@@ -44,10 +52,11 @@ pub(super) struct Arguments {
     /// Objective to minimise when choosing the encodings
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
-    /// Type of the stored weights; weights packed with an index in 16 bits use all bits that the
-    /// index leaves
-    #[arg(long, value_enum, default_value_t = Weights::Int6)]
-    weights: Weights,
+    /// Type of the stored weights [default: int6]; weights packed with an index in 16 bits use all
+    /// bits that the index leaves. With --arch also the safetensors file of the weights, or a
+    /// folder with one: give the option twice for both
+    #[arg(long, value_parser = TypeOrFile, value_name = "TYPE|FILE")]
+    weights: Vec<WeightsOption>,
     /// Board to predict instructions for, and to measure the flash of Rust code on [default:
     /// mps2-an386, a Cortex-M4]
     #[arg(long)]
@@ -63,14 +72,10 @@ pub(super) struct Arguments {
     /// a run [default: the one given to `rarefy train`]
     #[arg(long)]
     data: Option<String>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD that a network without a run
-    /// expects, or one per channel [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    mean: Option<PerChannel>,
-    /// Standard deviation of that normalisation; 1/255 (with a mean of 0) for raw pixels from 0 to
-    /// 255 [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    std: Option<PerChannel>,
+    #[command(flatten)]
+    reading: reading::Options,
+    #[command(flatten)]
+    scale: scale::Options,
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
@@ -118,18 +123,23 @@ enum Encoding {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let options = options(arguments)?;
-    if (arguments.emit, arguments.weights) == (Emit::Rust, Weights::F32) {
+    let (stored, file) = weights::type_and_file(&arguments.weights)?;
+    let options = options(arguments, stored)?;
+    if (arguments.emit, stored) == (Emit::Rust, Weights::F32) {
         return Err(usage::wrong(
             "--emit rust supports integer weights only: give --weights int8 instead of f32",
         ));
     }
     let given = Given {
+        folder: arguments.run.as_deref(),
+        arch: arguments.arch.as_deref(),
+        weights: file,
+        masks: arguments.masks.as_ref(),
         data: arguments.data.as_deref(),
-        mean: arguments.mean.as_ref(),
-        std: arguments.std.as_ref(),
+        reading: &arguments.reading,
+        scale: &arguments.scale,
     };
-    let network = Deployable::open(&arguments.run, given, console)?;
+    let network = Deployable::open(given, console)?;
     let out = out(arguments)?;
     let kind = match arguments.emit {
         Emit::Container => Kind::Container,
@@ -148,22 +158,46 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let report = network.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
+    console.result(
+        &report,
+        || {
+            format!(
+                "{}{}\n{path}: {} bytes, about {} instructions, {}\n",
+                inspect::layers(&report.model),
+                shown(&report.fidelity, arguments),
+                thousands(report.model.bytes),
+                thousands(report.model.instructions.unwrap_or_default()),
+                quality(&report),
+                path = report.model.path,
+            )
+        },
+        match &chip {
+            Some(chip) => Line::new(&["measure"])
+                .path(&out)
+                .option("--chip", &chip.name)
+                .word("--build-only"),
+            None => boards::measure_line(&out, name.unwrap_or(DEFAULT_BOARD), None),
+        },
+    )
+}
+
+/// Describes how good the container is: its accuracy or, without labels, the error of its outputs.
+fn quality(report: &ExportReport) -> String {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
-    console.result(&report, || {
-        format!(
-            "{}{}\n{path}: {} bytes, about {} instructions, accuracy {} with the device's arithmetic ({} before quantization)\n",
-            inspect::layers(&report.model),
-            shown(&report.fidelity, arguments),
-            thousands(report.model.bytes),
-            thousands(report.model.instructions.unwrap_or_default()),
+    if !deployed.is_nan() {
+        return format!(
+            "accuracy {} with the device's arithmetic ({} before quantization)",
             percent(deployed),
-            percent(pruned),
-            path = report.model.path,
-        )
-    }, match &chip {
-        Some(chip) => Line::new(&["measure"]).path(&out).option("--chip", &chip.name).word("--build-only"),
-        None => boards::measure_line(&out, name.unwrap_or(DEFAULT_BOARD), None),
-    })
+            percent(pruned)
+        );
+    }
+    match report.fidelity.last() {
+        Some(Fidelity { signal, noise, .. }) if *signal > 0.0 => format!(
+            "relative mean squared error of its outputs {:.3} % over the calibration samples",
+            100.0 * (noise / signal).powi(2)
+        ),
+        _ => "outputs as before quantization".into(),
+    }
 }
 
 /// Returns the chip to export for, if one is named.
@@ -401,10 +435,10 @@ struct CodeReport {
 }
 
 /// Converts the arguments to the library's options.
-fn options(arguments: &Arguments) -> Result<Options> {
+fn options(arguments: &Arguments, weights: Weights) -> Result<Options> {
     let only = |encoding| EncodingChoice::Only(encoding);
     Ok(Options {
-        weights: arguments.weights.into(),
+        weights: weights.into(),
         goal: match arguments.optimize {
             Optimize::Size => Goal::Size,
             Optimize::Speed => Goal::Speed,

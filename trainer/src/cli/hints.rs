@@ -351,8 +351,9 @@ mod tests {
                 path: text(),
                 missing: vec![text()],
             },
-            TrainError::WeightsChanged {
+            TrainError::InputChanged {
                 path: text(),
+                what: name,
                 found: text(),
             },
             TrainError::ReplacesInput { path: text() },

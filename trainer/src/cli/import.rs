@@ -1,20 +1,24 @@
 //! `rarefy import`: an architecture and its weights from an ONNX file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
-use super::next::Line;
-use super::overwrite;
-use super::table::{dimensions, table, text};
+use super::next::{Line, free};
+use super::reading::Asked;
+use super::table::{dimensions, percent, table, text};
+use super::{interrupt, overwrite, reading, scale, usage};
 use crate::atomic;
+use crate::data::InputScale;
 use crate::deploy::limits;
 use crate::graph::Prunable;
-use crate::import;
+use crate::import::{self, Compared, Imported};
 use crate::numbers::thousands;
+use crate::pruning::source;
+use crate::training::floats;
 use crate::training::folder::{ARCHITECTURE, WEIGHTS};
 
 #[derive(Debug, Args)]
@@ -25,6 +29,15 @@ pub(super) struct Arguments {
     /// Folder to write arch.toml and weights.safetensors to; files there are not overwritten
     #[arg(long, short, value_name = "FOLDER")]
     out: PathBuf,
+    /// Dataset to check the imported network on, in floats: a name listed by `rarefy data list`, or
+    /// a path as in `rarefy train --data`
+    #[arg(long)]
+    data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
+    /// The normalisation is kept in arch.toml.
+    #[command(flatten)]
+    scale: scale::Options,
 }
 
 /// The report.
@@ -35,9 +48,26 @@ struct Report {
     classes: usize,
     total: usize,
     tensors: Vec<Prunable>,
+    /// The normalisation of its input that was stated.
+    #[serde(skip_serializing_if = "InputScale::is_empty")]
+    normalisation: InputScale,
+    /// The accuracy in floats, if there is a dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked: Option<Checked>,
+    /// The comparison with the test vectors beside the file, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_vectors: Option<Compared>,
     /// What was left out or changed, one sentence each.
     notes: Vec<String>,
     files: [PathBuf; 2],
+}
+
+/// The accuracy of the network on a dataset, in floats.
+#[derive(Debug, Serialize)]
+struct Checked {
+    data: String,
+    samples: usize,
+    accuracy: f64,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
@@ -45,18 +75,34 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     for file in &files {
         overwrite::check_free(file, "move it, or choose another folder (-o)")?;
     }
-    let imported = import::read(&arguments.model)?;
+    if let (Some(option), None) = (arguments.reading.given(), &arguments.data) {
+        return Err(usage::wrong(format!(
+            "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
+        )));
+    }
+    let mut imported = import::read(&arguments.model)?;
+    let scale = arguments.scale.scale();
+    let channels = imported.graph.input_shape().first().copied().unwrap_or(1);
+    scale
+        .check(channels)
+        .map_err(|error| usage::wrong(format!("--{error}")))?;
+    imported.state_input(&scale);
     for note in &imported.notes {
         console.note(&format!("note: {note}"));
     }
     for reason in limits::before_training(&imported.graph, &(0.0, 1.0).into()) {
         console.note(&format!("warning: as it stands, {reason}"));
     }
+    let test_vectors = import::compare(&arguments.model, &imported)?;
+    let checked = match &arguments.data {
+        Some(name) => Some(check(&imported, name, &arguments.reading, &scale, console)?),
+        None => None,
+    };
     let [architecture, weights] = &files;
     // The architecture is written last, so that it never exists without its weights.
     imported.state.save(weights, &[])?;
     atomic::write(architecture, imported.toml.as_bytes())?;
-    let next = Line::new(&["arch"]).path(architecture);
+    let next = next(arguments, architecture);
     let graph = &imported.graph;
     let report = Report {
         arch: graph.name().into(),
@@ -64,10 +110,53 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         classes: graph.classes(),
         total: graph.total(),
         tensors: graph.prunable(),
+        normalisation: scale,
+        checked,
+        test_vectors,
         notes: imported.notes,
         files,
     };
     console.result(&report, || report.text(), next)
+}
+
+/// Returns the command that exports the network for its dataset, or that shows the `architecture`.
+fn next(arguments: &Arguments, architecture: &Path) -> Line {
+    let Some(data) = &arguments.data else {
+        return Line::new(&["arch"]).path(architecture);
+    };
+    let line = Line::new(&["export"]).path(&arguments.out);
+    let line = arguments.reading.repeated(line.option("--data", data));
+    line.option("-o", free("model.rfy"))
+}
+
+/// Evaluates `imported` in floats on the dataset `name`.
+fn check(
+    imported: &Imported,
+    name: &str,
+    reading: &reading::Options,
+    scale: &InputScale,
+    console: &Console,
+) -> Result<Checked> {
+    let asked = Asked {
+        scale: scale.clone(),
+        ..Asked::default()
+    };
+    let data = reading::load_as(name, &reading.reading(), asked, console)?;
+    if !data.reading.has_labels() {
+        return Err(usage::wrong(format!(
+            "{} has no labels, so there is no accuracy: give labelled data, or leave --data out",
+            data.name
+        )));
+    }
+    let Imported { graph, state, .. } = imported;
+    source::fits(graph, &data)?;
+    let evaluated = floats::evaluate(graph, state, &data, interrupt::flag());
+    let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
+    Ok(Checked {
+        samples: data.test.len(),
+        data: data.name,
+        accuracy: evaluated.accuracy,
+    })
 }
 
 impl Report {
@@ -78,9 +167,23 @@ impl Report {
             let weights = thousands(tensor.len());
             rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
         }
+        let checked = self.checked.as_ref().map_or(String::new(), |checked| {
+            format!(
+                "Accuracy in floats on the {} test images of {}: {}\n",
+                thousands(checked.samples),
+                checked.data,
+                percent(checked.accuracy)
+            )
+        });
+        let compared = self.test_vectors.map_or(String::new(), |compared| {
+            format!(
+                "Largest relative difference from the {} test vectors beside the file: {:.1e}\n",
+                compared.sets, compared.difference
+            )
+        });
         let [architecture, weights] = &self.files;
         format!(
-            "{}: input {} (channels, height, width), {} classes, {} prunable weights\n\n{}\nWritten: {} and {}\n",
+            "{}: input {} (channels, height, width), {} classes, {} prunable weights\n\n{}\n{checked}{compared}Written: {} and {}\n",
             self.arch,
             dimensions(&self.input),
             thousands(self.classes),

@@ -54,6 +54,14 @@ impl Drop for Slow {
     }
 }
 
+/// Returns `error`, or the error that the command was interrupted if the user asked it to stop.
+pub(super) fn or_interrupted(error: Error) -> Error {
+    match RAISED.load(SeqCst) {
+        true => interrupted(),
+        false => error,
+    }
+}
+
 /// Returns the flag that is raised when the user asks to stop.
 pub(super) fn flag() -> &'static AtomicBool {
     &RAISED

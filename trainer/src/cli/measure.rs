@@ -150,7 +150,7 @@ fn one(board: &Board, arguments: &Arguments, console: &Console) -> Result<()> {
     let report = if arguments.build_only {
         build(board, file.bytes(), &options, console)?
     } else {
-        let data = file.data(arguments.data.as_deref(), console)?.data;
+        let data = file.data(arguments.data.as_deref(), None, console)?.data;
         let inputs = measured::some_inputs(&data, arguments.samples, console);
         measured::measure(board, file.bytes(), &inputs, &options, console)?
     };

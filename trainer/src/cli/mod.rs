@@ -8,6 +8,7 @@
 //!   for wrong usage (`usage`).
 
 mod accelerator;
+mod against;
 mod arch;
 mod augment;
 mod bar;
@@ -25,6 +26,7 @@ mod effective;
 mod eval;
 mod export;
 mod fits;
+mod floats;
 mod hints;
 mod hyperparameters;
 mod import;
@@ -33,6 +35,7 @@ mod interrupt;
 mod measure;
 mod measured;
 mod model;
+mod network;
 mod next;
 mod overwrite;
 mod printable;
@@ -46,6 +49,7 @@ mod recipe;
 mod run_data;
 mod run_fits;
 mod run_progress;
+mod scale;
 mod setup;
 mod show;
 mod source;

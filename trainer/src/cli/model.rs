@@ -11,7 +11,7 @@ use super::next::Line;
 use super::table::dimensions;
 use super::{reading, usage};
 use crate::data::catalogue::{self, CatalogueError, Places};
-use crate::data::{Dataset, Normalisation, PerChannel, Reading, overlap};
+use crate::data::{Dataset, InputRange, Normalisation, PerChannel, Reading, Scaling, overlap};
 use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
@@ -94,10 +94,16 @@ impl ModelFile {
         self.companion.as_ref()
     }
 
-    /// Loads the data to run the container on: the dataset `given` with `--data`, or the one that
-    /// the container was made for.
-    pub(super) fn data(&self, given: Option<&str>, console: &Console) -> Result<Chosen> {
+    /// Loads the data to run the container on: the dataset `given` with `--data`, read as `options`
+    /// say, or the one that the container was made for.
+    pub(super) fn data(
+        &self,
+        given: Option<&str>,
+        options: Option<&reading::Options>,
+        console: &Console,
+    ) -> Result<Chosen> {
         let shown = self.path.display();
+        let reading = self.reading(given, options)?;
         let Some(origin) = self.origin() else {
             let Some(name) = given else {
                 let missing = match &self.ignored {
@@ -111,18 +117,12 @@ impl ModelFile {
                     "{missing} which data {shown} was made for: give the dataset with --data"
                 )));
             };
-            let data = catalogue::load(name, &Places::from_environment())?;
-            reading::note(&data, &Reading::default(), console);
+            let data = self.load(name, &reading, options, console)?;
             self.check(&data)?;
             return Ok(Chosen { data, same: None });
         };
         let data = match given {
-            Some(name) => {
-                let reading = &origin.reading;
-                let data = catalogue::load_as(name, &Places::from_environment(), reading)?;
-                reading::note(&data, reading, console);
-                data
-            }
+            Some(name) => self.load(name, &reading, options, console)?,
             None => self.made_for(origin)?,
         };
         let same = data.fingerprint() == origin.fingerprint;
@@ -150,6 +150,70 @@ impl ModelFile {
         Ok(Chosen {
             data,
             same: Some(same),
+        })
+    }
+
+    /// Returns how the dataset `given` with `--data` is read: as the container's own, unless
+    /// `options` say otherwise.
+    ///
+    /// # Errors
+    /// Returns an error if an option is given without a dataset, or if the range of the inputs is
+    /// recorded already.
+    fn reading(&self, given: Option<&str>, options: Option<&reading::Options>) -> Result<Reading> {
+        let origin = self.origin().map(|origin| origin.reading.clone());
+        let mut reading = origin.unwrap_or_default();
+        let Some((options, option)) = options.and_then(|it| Some((it, it.given()?))) else {
+            return Ok(reading);
+        };
+        let shown = self.path.display();
+        if given.is_none() {
+            return Err(usage::wrong(format!(
+                "{option} says how the dataset of --data is read, but {shown} is run on the one that it was made for: add --data, or leave {option} out"
+            )));
+        }
+        if reading.map.is_some() && options.sets_range() {
+            return Err(usage::wrong(format!(
+                "--input-range is recorded beside {shown}, and other data are mapped in the same way: leave it out"
+            )));
+        }
+        options.apply(&mut reading);
+        Ok(reading)
+    }
+
+    /// Loads the dataset `name` of `--data` as `reading` says.
+    ///
+    /// # Errors
+    /// Returns an error if its features are not bytes and the range that the inputs stand for is
+    /// unknown: that of other data would be another one.
+    fn load(
+        &self,
+        name: &str,
+        reading: &Reading,
+        options: Option<&reading::Options>,
+        console: &Console,
+    ) -> Result<Dataset> {
+        let data = catalogue::load_as(name, &Places::from_environment(), reading)?;
+        let is_fixed = matches!(data.reading.input_range, Some(InputRange::Fixed(..)));
+        if reading.map.is_none() && data.reading.map.is_some() && !is_fixed {
+            let advice = match options {
+                Some(_) => "state it with --input-range MIN:MAX, or give bytes",
+                None => "give bytes",
+            };
+            return Err(usage::wrong(format!(
+                "the features of {name} are not bytes, and it is unknown which range of them the inputs 0 to 255 of {} stand for: {advice}",
+                self.path.display()
+            )));
+        }
+        reading::note(&data, reading, console);
+        Ok(data)
+    }
+
+    /// Returns the mean and standard deviation of `pixel / 255` that the network expects, if known.
+    pub(super) fn scaling(&self) -> Option<Scaling> {
+        let origin = self.origin()?;
+        Some(Scaling {
+            mean: origin.pixel_mean.clone(),
+            std: origin.pixel_std.clone(),
         })
     }
 
@@ -213,7 +277,7 @@ impl ModelFile {
     /// if their number is unknown.
     pub(super) fn seen(&self, Chosen { data, same }: &Chosen, console: &Console) -> Seen {
         let shown = self.path.display();
-        let Some(origin) = self.origin() else {
+        let Some(origin) = self.origin().filter(|origin| !origin.only_calibrated) else {
             console.note(&format!(
                 "the training images of {shown} are unknown: if test images are among them, this accuracy is too high"
             ));

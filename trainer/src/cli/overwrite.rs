@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use safetensors::{Dtype, SafeTensors};
 
-use super::usage;
+use super::{network, usage};
 use crate::atomic;
 use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
@@ -183,7 +183,7 @@ pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
 
 /// Returns the file of the architecture given with `--arch`, if it is read from a file.
 pub(super) fn of_arch(arch: &str) -> Option<PathBuf> {
-    Some(PathBuf::from(arch)).filter(|path| path.is_file())
+    Some(PathBuf::from(network::arch(arch).into_owned())).filter(|path| path.is_file())
 }
 
 #[cfg(test)]

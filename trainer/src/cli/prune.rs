@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::counts::Counts;
 use super::next::{Line, free};
-use super::{overwrite, pruning, source};
+use super::{network, overwrite, pruning, source};
 use crate::graph::{self, Graph};
 use crate::pruning::hundredths::shown;
 use crate::pruning::prune::{Pruned, Seconds};
@@ -46,7 +46,7 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = graph::load(&arguments.pruning.arch)?;
+    let graph = graph::load(&network::arch(&arguments.pruning.arch))?;
     let pruner = Pruner::by_name(&arguments.pruning.pruner)?;
     let compression = arguments.pruning.compression()?;
     if let Some(out) = &arguments.out {

@@ -7,7 +7,7 @@ use crate::pruning::{Compression, InvalidCompression, Pruner, Target};
 /// The architecture to prune, the pruner, and the compression to reach.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Architecture: a name listed by `rarefy arch`, or a TOML file
+    /// Architecture: a name listed by `rarefy arch`, a TOML file, or a folder with an arch.toml
     #[arg(long, default_value = "lenet-300-100")]
     pub(super) arch: String,
     #[arg(long, default_value = "magnitude/igq", help = format!("Pruner: {}", Pruner::names().join(", ")))]

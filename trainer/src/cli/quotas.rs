@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::network;
 use super::next::{Line, Next, Why, free};
 use super::table::{table, text};
 use crate::data::digits;
@@ -16,7 +17,7 @@ use crate::pruning::{Compression, Pruner, Target};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Architecture: a name listed by `rarefy arch`, or a TOML file
+    /// Architecture: a name listed by `rarefy arch`, a TOML file, or a folder with an arch.toml
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
     #[arg(long, default_value = "igq", help = format!("Quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
@@ -50,7 +51,7 @@ struct Layer {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = graph::load(&arguments.arch)?;
+    let graph = graph::load(&network::arch(&arguments.arch))?;
     let quota = Quota::by_name(&arguments.quota)?;
     let compression = Compression::new(arguments.compression)?;
     let tensors = graph.prunable();

@@ -5,11 +5,16 @@ use clap::Args;
 
 use super::console::Console;
 use super::next::Line;
+use super::usage;
 use crate::data::catalogue::{self, Places};
 use crate::data::{
-    Dataset, Extent, InputRange, Normalisation, NormalisationSource, PerChannel, Reading, TestShare,
+    Dataset, Extent, InputRange, InputScale, Normalisation, NormalisationSource, PerChannel,
+    Reading, ScaleError, Scaling, TestShare,
 };
 use crate::numbers::thousands;
+
+/// The magnitude above which a mean or standard deviation cannot be one of pixels from 0 to 1.
+const LARGE: f32 = 1.5;
 
 /// What the files of a dataset leave open. What is not given is as in the recipe file, or else the
 /// default.
@@ -20,11 +25,12 @@ pub(super) struct Options {
     /// are kept, signed ones shifted by 128]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     input_range: Option<InputRange>,
-    /// Share of each class to hold out for testing if the data have no test part [default: 1/6]
+    /// Share of each class to hold out for testing if the data have no test part; 1 to test on all
+    /// samples, without holding any out [default: 1/6]
     #[arg(long, value_name = "SHARE")]
     test_share: Option<TestShare>,
     /// Column of labels in a CSV file: its name, or its number from 1 [default: label, class,
-    /// target or y, or else the last]
+    /// target or y, or else the last]; none if arrays have no labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
     /// Size to which pictures are resized, such as 32x32: height, width
@@ -73,6 +79,31 @@ impl Options {
         options.into_iter().fold(line, add)
     }
 
+    /// Returns the first of the options that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let Self {
+            input_range,
+            test_share,
+            label,
+            resize,
+            shape,
+        } = self;
+        let options = [
+            ("--input-range", input_range.is_some()),
+            ("--test-share", test_share.is_some()),
+            ("--label", label.is_some()),
+            ("--resize", resize.is_some()),
+            ("--shape", shape.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given);
+        given.map(|(option, _)| option)
+    }
+
+    /// Checks whether a range of features is given.
+    pub(super) fn sets_range(&self) -> bool {
+        self.input_range.is_some()
+    }
+
     /// Returns the reading that the options state.
     pub(super) fn reading(&self) -> Reading {
         let mut reading = Reading::default();
@@ -81,28 +112,42 @@ impl Options {
     }
 }
 
-/// Loads the dataset given with `--data`, as `reading` says.
-pub(super) fn load(name: &str, reading: &Reading, console: &Console) -> Result<Dataset> {
-    load_as(name, reading, (None, None), console)
+/// The normalisation of inputs that is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    /// What options, or the architecture's file, state in the units of the data.
+    pub(super) scale: InputScale,
+    /// The mean and standard deviation of `pixel / 255` that a recipe records, which have
+    /// precedence.
+    pub(super) recorded: [Option<PerChannel>; 2],
 }
 
-/// Loads the dataset given with `--data`, as `reading` says, and sets the mean and standard
-/// deviation that its pixels are normalised by. A value that is `None` is the dataset's own.
+impl Asked {
+    /// Checks whether anything is asked for.
+    pub(super) fn is_stated(&self) -> bool {
+        !self.scale.is_empty() || self.recorded.iter().any(Option::is_some)
+    }
+}
+
+/// Loads the dataset given with `--data`, as `reading` says.
+pub(super) fn load(name: &str, reading: &Reading, console: &Console) -> Result<Dataset> {
+    load_as(name, reading, Asked::default(), console)
+}
+
+/// Loads the dataset given with `--data`, as `reading` says, and sets the normalisation that is
+/// `asked` for. What is not stated is the dataset's own.
 pub(super) fn load_as(
     name: &str,
     reading: &Reading,
-    (mean, std): (Option<PerChannel>, Option<PerChannel>),
+    asked: Asked,
     console: &Console,
 ) -> Result<Dataset> {
     let mut data = catalogue::load_as(name, &Places::from_environment(), reading)?;
     note(&data, reading, console);
     let own = data.normalisation.clone();
-    if mean.is_some() || std.is_some() {
-        data.normalisation = Normalisation {
-            mean: mean.unwrap_or(own.mean),
-            std: std.unwrap_or(own.std),
-            source: NormalisationSource::Stated,
-        };
+    let is_stated = asked.is_stated();
+    if is_stated {
+        data.normalisation = stated(&data, asked, console)?;
     } else if own.source == NormalisationSource::Computed {
         let Normalisation { mean, std, .. } = &own;
         console.note(&format!(
@@ -122,6 +167,44 @@ pub(super) fn load_as(
     Ok(data)
 }
 
+/// Returns the normalisation of `data` that is `asked` for.
+///
+/// # Errors
+/// Returns an error if it cannot be computed for `data`.
+fn stated(data: &Dataset, asked: Asked, console: &Console) -> Result<Normalisation> {
+    let Asked {
+        scale,
+        recorded: [mean, std],
+    } = asked;
+    let map = data.reading.map.as_ref();
+    let own = Scaling::from(&data.normalisation);
+    let scaling = scale.scaling(&own, map, data.train.shape()[0]);
+    let scaling = scaling.map_err(|error| {
+        let name = &data.name;
+        usage::wrong(match error {
+            ScaleError::Value { .. } => format!("--{error} ({name})"),
+            ScaleError::Ranges => {
+                format!("{name}: {error} (--input-range channel, all or MIN:MAX)")
+            }
+        })
+    })?;
+    let is_large = |values: &Option<PerChannel>| {
+        let mut values = values.iter().flat_map(PerChannel::values);
+        values.any(|value| value.abs() > LARGE)
+    };
+    if map.is_none() && scale.divide.is_none() && (is_large(&scale.mean) || is_large(&scale.std)) {
+        console.note(&format!(
+            "warning: the bytes of {} are divided by 255 before the mean is subtracted; if mean and standard deviation are in units from 0 to 255, add --divide 1",
+            data.name
+        ));
+    }
+    Ok(Normalisation {
+        mean: mean.unwrap_or(scaling.mean),
+        std: std.unwrap_or(scaling.std),
+        source: NormalisationSource::Stated,
+    })
+}
+
 /// Notes how `data` was read, and which parts of `stated` had no effect on it.
 pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
     let (name, reading) = (&data.name, &data.reading);
@@ -131,7 +214,12 @@ pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
             "{name}: labels are those of column {label} (--label names another)"
         ));
     }
-    if reading.test_share.is_some() {
+    if reading.test_share.is_some_and(TestShare::is_whole) {
+        console.note(&format!(
+            "{name} has no test part: all of its {} samples are for testing, and for calibration or training, too",
+            thousands(data.test.len())
+        ));
+    } else if reading.test_share.is_some() {
         let (train, test) = (data.train.len(), data.test.len());
         console.note(&format!(
             "{name} has no test part: {} of its {} samples are held out for testing, the same share of each class, always the same ones",

@@ -10,7 +10,9 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::hyperparameters::HyperparameterOptions;
-use super::{blame, reading, threads, usage};
+use super::network::{self, MaskSource};
+use super::reading::Asked;
+use super::{blame, reading, scale, threads, usage};
 use crate::data::catalogue::Published;
 use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
@@ -25,7 +27,8 @@ pub(super) struct Options {
     /// Recipe file, such as the run.toml of a run; other options override it
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Architecture: a name listed by `rarefy arch`, or a TOML file [default: lenet-300-100]
+    /// Architecture: a name listed by `rarefy arch`, a TOML file, or a folder with an arch.toml as
+    /// `rarefy import` writes it [default: lenet-300-100]
     #[arg(long)]
     arch: Option<String>,
     /// Dataset: a name listed by `rarefy data list`; a folder of IDX files, of CIFAR's .bin files,
@@ -42,19 +45,19 @@ pub(super) struct Options {
     seed: Option<u64>,
     #[command(flatten)]
     hyperparameters: HyperparameterOptions,
-    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
-    /// replaces dense training. With --after finetune it must include biases and batch norms;
-    /// running_mean and running_var are optional and computed from the training images if missing
+    /// Safetensors file of a trained network, with the tensors listed by `rarefy arch`, or a folder
+    /// with a weights.safetensors; replaces dense training. With --after finetune it must include
+    /// biases and batch norms; running_mean and running_var are optional and computed from the
+    /// training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction, or one
-    /// per channel such as 0.49,0.48,0.45 [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    mean: Option<PerChannel>,
-    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
-    /// 0 to 255 [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    std: Option<PerChannel>,
+    /// Masks to train under: a safetensors file as `rarefy prune` writes it, or zeros to prune
+    /// those of the given weights that are zero. Given weights are fine-tuned; only a pruner that
+    /// is named prunes further
+    #[arg(long, value_name = "FILE|zeros")]
+    masks: Option<MaskSource>,
+    #[command(flatten)]
+    scale: scale::Options,
     /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -108,18 +111,6 @@ struct PhaseOptions {
     loss: Option<Loss>,
 }
 
-/// Parses a number or a fraction such as 1/255.
-fn number(text: &str) -> Result<f32, String> {
-    let part = |text: &str| {
-        let number: Result<f64, _> = text.trim().parse();
-        number.map_err(|_| format!("{text:?} is not a number"))
-    };
-    Ok(match text.split_once('/') {
-        None => part(text)? as f32,
-        Some((a, b)) => (part(a)? / part(b)?) as f32,
-    })
-}
-
 /// The largest number of minutes between two checkpoints: a year.
 const MOST_MINUTES: f64 = 525_600.0;
 
@@ -131,12 +122,6 @@ fn minutes(text: &str) -> Result<Duration, String> {
     time.filter(|time| !time.is_zero()).ok_or_else(|| {
         format!("give a number of minutes above 0 and at most {MOST_MINUTES}, a year")
     })
-}
-
-/// Parses a number for all channels, or a list with one per channel.
-pub(super) fn per_channel(text: &str) -> Result<PerChannel, String> {
-    let values = text.split(',').map(number);
-    values.collect::<Result<Vec<f32>, _>>().map(Into::into)
 }
 
 impl PhaseOptions {
@@ -157,9 +142,12 @@ impl PhaseOptions {
     }
 
     /// Returns the list of phases that these options describe.
-    fn plan(&self, has_weights: bool) -> Result<Vec<Phase>> {
+    fn plan(&self, has_weights: bool, has_masks: bool) -> Result<Vec<Phase>> {
         let default = Plan::default();
         let compression = self.compression()?;
+        if has_masks && self.pruner.is_none() {
+            return self.plan_under_masks(has_weights);
+        }
         let plan = Plan {
             pruner: self.pruner.clone().unwrap_or(default.pruner),
             target: self.target.unwrap_or(default.target),
@@ -190,6 +178,39 @@ impl PhaseOptions {
                 )));
             }
         }
+        Ok(plan.phases()?)
+    }
+
+    /// Returns the list of phases that train under given masks, without pruning further.
+    fn plan_under_masks(&self, has_weights: bool) -> Result<Vec<Phase>> {
+        let prunes = [
+            ("--compression", self.compression.is_some()),
+            ("--type", self.target.is_some()),
+            ("--pattern", self.pattern.is_some()),
+            ("--keep-dense", !self.keep_dense.is_empty()),
+            ("--rounds", self.rounds.is_some()),
+            ("--rewind-to", self.rewind_to.is_some()),
+            ("--gradual", self.gradual),
+            ("--loss", self.loss.is_some()),
+        ];
+        if let Some((option, _)) = prunes.iter().find(|(_, given)| *given) {
+            return Err(usage::wrong(format!(
+                "{option} has no effect under given masks unless they are pruned further: leave it out, or add --pruner"
+            )));
+        }
+        let default = Plan::default();
+        let after = match has_weights {
+            true => After::Finetune,
+            false => After::Rewind,
+        };
+        let plan = Plan {
+            pruner: "dense".into(),
+            epochs: self.epochs.unwrap_or(default.epochs),
+            after: self.after.unwrap_or(after),
+            regrow: self.regrow,
+            has_weights,
+            ..default
+        };
         Ok(plan.phases()?)
     }
 
@@ -265,7 +286,8 @@ impl Options {
             None => RecipeFile::default(),
         };
         if let Some(arch) = &self.arch {
-            (file.arch, file.arch_fingerprint) = (Some(arch.clone()), None);
+            let arch = network::arch(arch).into_owned();
+            (file.arch, file.arch_fingerprint) = (Some(arch), None);
         }
         if let Some(data) = &self.data {
             (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
@@ -273,8 +295,12 @@ impl Options {
             file.reading.map = None;
         }
         if let Some(path) = &self.weights {
-            let path = path.display().to_string();
+            let path = network::weights(path).display().to_string();
             (file.weights, file.weights_fingerprint) = (Some(path), None);
+        }
+        if let Some(masks) = &self.masks {
+            let name = masks.name().display().to_string();
+            (file.masks, file.masks_fingerprint) = (Some(name), None);
         }
         self.reading.apply(&mut file.reading);
         file.seed = self.seed.or(file.seed);
@@ -291,7 +317,10 @@ impl Options {
                     });
                 }
             }
-            None => file.phases = Some(self.phases.plan(file.weights.is_some())?),
+            None => {
+                let (has_weights, has_masks) = (file.weights.is_some(), file.masks.is_some());
+                file.phases = Some(self.phases.plan(has_weights, has_masks)?);
+            }
         }
         Ok(file)
     }
@@ -312,19 +341,25 @@ impl Options {
         if let (Some("dense"), Some(_)) = (self.phases.pruner.as_deref(), self.phases.compression) {
             console.note("--compression has no effect with --pruner dense, which prunes nothing");
         }
-        let graph = graph::load(file.arch.as_deref().unwrap_or("lenet-300-100"))?;
         let name = file.data.get_or_insert_with(|| digits::NAME.into()).clone();
         let source = match &file.data_folder {
             Some(folder) if folder.exists() => folder.display().to_string(),
             _ => name.clone(),
         };
-        let pixels = (
-            self.mean.clone().or(file.pixel_mean.take()),
-            self.std.clone().or(file.pixel_std.take()),
-        );
-        let are_stated = pixels.0.is_some() || pixels.1.is_some();
-        let data = reading::load_as(&source, &file.reading, pixels, console)?;
-        if let (Some(path), false) = (&file.weights, are_stated) {
+        let arch = file.arch.as_deref().unwrap_or("lenet-300-100");
+        let graph = graph::load(arch)?;
+        let unless_given =
+            |field: &str, values: Option<PerChannel>| values.filter(|_| !self.scale.gives(field));
+        let asked = Asked {
+            scale: self.scale.scale().or(&graph::input_scale(arch)?),
+            recorded: [
+                unless_given("pixel_mean", file.pixel_mean.take()),
+                unless_given("pixel_std", file.pixel_std.take()),
+            ],
+        };
+        let is_stated = asked.is_stated();
+        let data = reading::load_as(&source, &file.reading, asked, console)?;
+        if let (Some(path), false) = (&file.weights, is_stated) {
             let Normalisation { mean, std, .. } = &data.normalisation;
             console.note(&format!(
                 "assuming that the weights in {path} were trained with the normalisation of {name}, (pixel / 255 - {mean}) / {std}: otherwise, state theirs with --mean and --std"
@@ -350,10 +385,11 @@ impl Options {
             return error;
         };
         blame::file(error, path, &|field| match field {
-            "pixel_mean" => self.mean.is_some(),
-            "pixel_std" => self.std.is_some(),
             "weights" => self.weights.is_some(),
-            field => self.hyperparameters.gives(field) || self.phases.gives(field),
+            field => {
+                let is_of_phase = self.hyperparameters.gives(field) || self.phases.gives(field);
+                is_of_phase || self.scale.gives(field)
+            }
         })
     }
 

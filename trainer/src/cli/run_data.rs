@@ -6,6 +6,7 @@ use anyhow::{Error, Result, anyhow};
 use serde::Serialize;
 
 use super::console::Console;
+use super::reading::Asked;
 use super::{hints, interrupt, reading};
 use crate::data::{Dataset, Scaling};
 use crate::deploy::choose::Goal;
@@ -18,18 +19,21 @@ pub(super) fn load(run: &FinishedRun, given: Option<&str>, console: &Console) ->
     let recorded = run.recipe.data_source();
     // The pixels were normalised as the run's recipe says.
     let Scaling { mean, std } = run.recipe.scaling();
-    let scaling = (Some(mean), Some(std));
+    let asked = Asked {
+        recorded: [Some(mean), Some(std)],
+        ..Asked::default()
+    };
     let stated = &run.recipe.reading;
-    reading::load_as(given.unwrap_or(&recorded), stated, scaling, console).map_err(|error| {
-        match given {
+    reading::load_as(given.unwrap_or(&recorded), stated, asked, console).map_err(
+        |error| match given {
             Some(_) => error,
             None => {
                 anyhow!(
                     "{error}; if the run's dataset has moved, pass its new location with --data"
                 )
             }
-        }
-    })
+        },
+    )
 }
 
 /// Converts `error`. A dataset that does not match is wrong usage if it was `given` with `--data`,

@@ -10,7 +10,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::bar::Bar;
 use super::console::Console;
-use super::{interrupt, overwrite, reading, threads};
+use super::{interrupt, network, overwrite, reading, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -18,8 +18,8 @@ use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
 /// The input of pruners.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Safetensors file of the weights to rank, with the tensors listed by `rarefy arch` [default:
-    /// the initial weights of --seed]
+    /// Safetensors file of the weights to rank, with the tensors listed by `rarefy arch`, or a
+    /// folder with a weights.safetensors [default: the initial weights of --seed]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Dataset whose training images snip and grasp read: a name listed by `rarefy data list`, or
@@ -65,20 +65,23 @@ impl Options {
     /// Returns the files that are read.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let data = self.data.as_deref().map(overwrite::of_data);
-        self.weights
-            .clone()
-            .into_iter()
-            .chain(data.into_iter().flatten())
+        self.weights().into_iter().chain(data.into_iter().flatten())
     }
 
-    /// Returns the first given option that names an input.
-    pub(super) fn given(&self) -> Option<&'static str> {
-        match (&self.weights, &self.data, self.samples) {
-            (Some(_), ..) => Some("--weights"),
-            (_, Some(_), _) => Some("--data"),
-            (.., Some(_)) => Some("--samples"),
-            _ => None,
-        }
+    /// Returns the file of weights, if one is given.
+    pub(super) fn weights(&self) -> Option<PathBuf> {
+        self.weights.as_deref().map(network::weights)
+    }
+
+    /// Returns the given options that name inputs; of those for reading data, the first.
+    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let options = [
+            self.weights.as_ref().map(|_| "--weights"),
+            self.data.as_ref().map(|_| "--data"),
+            self.samples.map(|_| "--samples"),
+            self.reading.given(),
+        ];
+        options.into_iter().flatten()
     }
 
     /// Prints a note for each given option that none of `pruners` uses.
@@ -119,11 +122,16 @@ impl Options {
         pruners: &[Pruner],
         console: &Console,
     ) -> Result<Material<'a>> {
+        if let (Some(option), None) = (self.reading.given(), &self.data) {
+            return Err(usage::wrong(format!(
+                "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
+            )));
+        }
         self.threads.apply(console)?;
         self.note_unread(pruners, console);
-        let weights = match &self.weights {
+        let weights = match self.weights() {
             // Checked even if no pruner reads them.
-            Some(path) => Some(Weights::load(graph, path)?),
+            Some(path) => Some(Weights::load(graph, &path)?),
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(

@@ -19,7 +19,8 @@ pub struct Dataset {
     pub test: Split,
     /// Conversion of a pixel to a network input.
     pub normalisation: Normalisation,
-    /// Number of classes; every label is below this number.
+    /// Number of classes; every label is below this number. Samples without labels
+    /// ([`Reading::has_labels`]) are all of one class.
     pub classes: usize,
     /// The names of the classes, in the order of their labels; empty if they have none.
     pub class_names: Vec<String>,

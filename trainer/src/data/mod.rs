@@ -22,6 +22,7 @@ mod gzip;
 pub mod http;
 pub mod idx;
 mod input_map;
+mod input_scale;
 mod normalisation;
 pub mod overlap;
 mod partial;
@@ -32,5 +33,6 @@ pub mod tables;
 
 pub use dataset::{Dataset, Split};
 pub use input_map::{InputMap, InputRange};
+pub use input_scale::{InputScale, ScaleError};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};
-pub use reading::{Extent, Reading, TestShare};
+pub use reading::{Extent, NO_LABELS, Reading, TestShare};

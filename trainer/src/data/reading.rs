@@ -24,7 +24,8 @@ pub struct Reading {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_share: Option<TestShare>,
     /// The column of labels in a table: its name, or its number from 1. By default the one called
-    /// `label`, `class`, `target` or `y`, or else the last.
+    /// `label`, `class`, `target` or `y`, or else the last. [`NO_LABELS`] says that arrays have no
+    /// labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The shape (channels, height, width) of a row's features, in row-major order.
@@ -38,7 +39,16 @@ pub struct Reading {
     pub map: Option<InputMap>,
 }
 
+/// The value of [`Reading::label`] for samples without labels, such as those of an autoencoder.
+pub const NO_LABELS: &str = "none";
+
 impl Reading {
+    /// Checks whether the samples have labels.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        self.label.as_deref() != Some(NO_LABELS)
+    }
+
     /// Checks whether the files left no choice.
     #[must_use]
     pub fn is_plain(&self) -> bool {
@@ -46,7 +56,8 @@ impl Reading {
     }
 }
 
-/// A share of a dataset, above 0 and below 1.
+/// A share of a dataset, above 0 and at most 1. A share of 1 holds nothing out: all samples are for
+/// training and for testing, as suits a network that is only evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct TestShare(f64);
@@ -59,6 +70,12 @@ impl Default for TestShare {
 }
 
 impl TestShare {
+    /// Checks whether all samples are for testing.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.0 == 1.0
+    }
+
     /// Returns the number of samples out of `count` to hold out: rounded, but at least one, and not
     /// all. Returns `None` if there are fewer than two.
     #[must_use]
@@ -78,10 +95,10 @@ impl TryFrom<f64> for TestShare {
     type Error = String;
 
     fn try_from(share: f64) -> Result<Self, String> {
-        match share > 0.0 && share < 1.0 {
+        match share > 0.0 && share <= 1.0 {
             true => Ok(Self(share)),
             false => Err(format!(
-                "the test share is {share}, but must be above 0 and below 1"
+                "the test share is {share}, but must be above 0 and at most 1"
             )),
         }
     }
@@ -162,7 +179,8 @@ mod tests {
         let most: TestShare = "0.999".parse().unwrap();
         assert_eq!(most.of(10), Some(9));
         assert_eq!("1/6".parse(), Ok(share));
-        for wrong in ["0", "1", "-0.1", "nan", "1/0", "x", "5/4"] {
+        assert!("1".parse::<TestShare>().unwrap().is_whole() && !most.is_whole());
+        for wrong in ["0", "1.1", "-0.1", "nan", "1/0", "x", "5/4"] {
             assert!(wrong.parse::<TestShare>().is_err(), "{wrong}");
         }
     }

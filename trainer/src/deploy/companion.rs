@@ -1,12 +1,13 @@
 //! The companion `model.rfy.json` of a container `model.rfy`: metadata that takes no space in the
 //! container.
 //!
-//! `export` writes the dataset that the network was trained on, the activity of each layer's
-//! source, and the export report. `eval`, `measure` and `inspect` read it. A companion belongs to
-//! the one container whose SHA-256 it holds; beside any other it is ignored, as is a file that
-//! cannot be read or whose values are impossible for the container.
+//! `export` writes the dataset that the network was trained or calibrated on, the activity of each
+//! layer's source, and the export report. `eval`, `measure` and `inspect` read it. A companion
+//! belongs to the one container whose SHA-256 it holds; beside any other it is ignored, as is a
+//! file that cannot be read or whose values are impossible for the container.
 
 use std::fs;
+use std::ops::Not;
 use std::path::{Path, PathBuf};
 
 use rarefy_format::{AlignedBytes, Model};
@@ -28,7 +29,7 @@ const MOST_BYTES: u64 = 256 << 20;
 pub struct Companion {
     /// SHA-256 of the container, in hexadecimal.
     pub container_sha256: String,
-    /// The dataset that the network was trained on.
+    /// The dataset that the container was made for.
     pub data: Origin,
     /// The board that the container was exported for, if one was named.
     pub board: Option<String>,
@@ -59,9 +60,29 @@ pub struct Origin {
     /// How the files of the dataset were read.
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
     pub reading: Reading,
+    /// Whether the container was only calibrated on the dataset, because the network was trained
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub only_calibrated: bool,
 }
 
 impl Origin {
+    /// Describes `data`, whose [`Dataset::fingerprint`] is given, for a network that expects
+    /// `pixels`, and that was trained on it or only calibrated.
+    #[must_use]
+    pub fn new(data: &Dataset, fingerprint: &str, pixels: &Scaling, only_calibrated: bool) -> Self {
+        Self {
+            name: whereabouts(&data.name),
+            fingerprint: fingerprint.to_owned(),
+            shape: data.train.shape(),
+            classes: data.classes,
+            pixel_mean: pixels.mean.clone(),
+            pixel_std: pixels.std.clone(),
+            reading: data.reading.clone(),
+            only_calibrated,
+        }
+    }
+
     /// Checks that pixels can be normalised with the recorded mean and standard deviation.
     ///
     /// # Errors
@@ -97,28 +118,19 @@ pub enum Found {
 }
 
 impl Companion {
-    /// Returns the companion of `container`, whose network was trained on the given dataset (with
-    /// its fingerprint, and the mean and standard deviation that its pixels are normalised with)
-    /// and exported for the given board and core; `activity` is that of each layer's source.
+    /// Returns the companion of `container`, made for the dataset `data` and exported for the given
+    /// board and core; `activity` is that of each layer's source.
     #[must_use]
     pub fn new(
         container: &[u8],
-        (data, fingerprint, pixels): (&Dataset, &str, &Scaling),
+        data: Origin,
         (board, core): (Option<&str>, Core),
         activity: &[Activity],
         report: &impl Serialize,
     ) -> Self {
         Self {
             container_sha256: sha256(container),
-            data: Origin {
-                name: whereabouts(&data.name),
-                fingerprint: fingerprint.to_owned(),
-                shape: data.train.shape(),
-                classes: data.classes,
-                pixel_mean: pixels.mean.clone(),
-                pixel_std: pixels.std.clone(),
-                reading: data.reading.clone(),
-            },
+            data,
             board: board.map(str::to_owned),
             core,
             activity: activity.iter().map(Activity::mean).collect(),

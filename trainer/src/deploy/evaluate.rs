@@ -21,6 +21,81 @@ pub struct Score {
     pub correct: usize,
 }
 
+/// How far the outputs of a container are from those of a network in floats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Agreement {
+    /// The number of samples.
+    pub samples: usize,
+    /// The real value of one unit of the container's outputs: the one with the least error.
+    pub output_step: f64,
+    /// The sum of the squared errors over that of the squared floats.
+    pub relative_mse: f64,
+}
+
+impl Agreement {
+    /// Compares the outputs of a container, per sample, with those of a network in floats.
+    ///
+    /// # Panics
+    /// Panics unless there are as many of both.
+    #[must_use]
+    pub fn of(found: &[Vec<i32>], expected: &[Vec<f32>]) -> Self {
+        let is_alike = |(found, value): (&Vec<i32>, &Vec<f32>)| found.len() == value.len();
+        let mut rows = found.iter().zip(expected);
+        assert!(
+            found.len() == expected.len() && rows.all(is_alike),
+            "as many outputs"
+        );
+        let pairs = || {
+            let found = found.iter().flatten().map(|&found| f64::from(found));
+            found.zip(expected.iter().flatten().map(|&value| f64::from(value)))
+        };
+        let sum = |of: fn(f64, f64) -> f64| pairs().map(|(found, value)| of(found, value)).sum();
+        let (squares, products): (f64, f64) = (sum(|found, _| found * found), sum(|a, b| a * b));
+        let signal: f64 = sum(|_, value| value * value);
+        let output_step = if squares > 0.0 {
+            products / squares
+        } else {
+            0.0
+        };
+        let error = |(found, value): (f64, f64)| (output_step * found - value).powi(2);
+        Self {
+            samples: found.len(),
+            output_step,
+            relative_mse: pairs().map(error).sum::<f64>() / signal.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+/// Returns the outputs of `model` for every sample of `split`; `None` if `stop` was raised.
+///
+/// # Errors
+/// Returns an error if the size of the samples does not match the model.
+pub fn outputs(
+    model: Model<'_>,
+    split: &Split,
+    stop: &AtomicBool,
+) -> Result<Option<Vec<Vec<i32>>>, DeployError> {
+    if split.features() != model.inputs() {
+        return Err(DeployError::Mismatch(format!(
+            "the samples have {} values, but the model takes {} inputs",
+            split.features(),
+            model.inputs()
+        )));
+    }
+    let engine = Engine::new(model).map_err(|e| DeployError::Engine(e.to_string()))?;
+    let mut arena = vec![0_u32; model.arena_words()];
+    let mut all = Vec::new();
+    for index in 0..split.len() {
+        if stop.load(Relaxed) {
+            return Ok(None);
+        }
+        let outputs = engine.infer(split.image(index), &mut arena);
+        let outputs = outputs.map_err(|e| DeployError::Engine(e.to_string()))?;
+        all.push(outputs.to_vec());
+    }
+    Ok(Some(all))
+}
+
 /// Runs `model` on every image of `split`; `progress` receives the number of images done. Returns
 /// `None` if `stop` was raised.
 ///
@@ -69,4 +144,22 @@ pub fn evaluate(
         samples,
         correct,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_that_of_the_best_step() {
+        // numpy: f = [1, 2, -3], i = [2, 4, -5]; step = f @ i / (i @ i) = 25 / 45, and the error is
+        // ((step * i - f) ** 2).sum() / (f @ f) = 1 - 25 ** 2 / (45 * 14).
+        let found = Agreement::of(&[vec![2, 4], vec![-5]], &[vec![1.0, 2.0], vec![-3.0]]);
+        assert_eq!(found.samples, 2);
+        assert!((found.output_step - 25.0 / 45.0).abs() < 1e-12);
+        assert!((found.relative_mse - (1.0 - 625.0 / 630.0)).abs() < 1e-12);
+        let same = Agreement::of(&[vec![1, -2]], &[vec![0.5, -1.0]]);
+        assert_eq!((same.output_step, same.relative_mse), (0.5, 0.0));
+        assert_eq!(Agreement::of(&[vec![0]], &[vec![2.0]]).relative_mse, 1.0);
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::bits::{self, Wider};
 use super::choose::EncodingChoice;
-use super::companion::{self, Companion};
+use super::companion::{self, Companion, Origin};
 use super::container::{self, Written};
 use super::integers::Integers;
 use super::quantize::CALIBRATION;
@@ -46,7 +46,7 @@ pub struct ExportReport {
     pub wider: Vec<Wider>,
 }
 
-/// Accuracy before and after export, 0 to 1.
+/// Accuracy before and after export, 0 to 1; NaN (in JSON null) if the data has no labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportAccuracy {
     /// The accuracy of the trained f32 network.
@@ -92,10 +92,12 @@ pub struct Export<'a> {
     pub accuracy: Option<f64>,
     /// [`Dataset::fingerprint`] of `data`; computed if `None`.
     pub fingerprint: Option<String>,
+    /// Whether the network is known to have been trained on `data`.
+    pub is_trained_on: bool,
 }
 
 impl<'a> Export<'a> {
-    /// Creates an export for no board in particular.
+    /// Creates an export for no board in particular, of a network that was trained elsewhere.
     #[must_use]
     pub fn new(trained: &'a Trained, data: &'a Dataset, options: Options) -> Self {
         Self {
@@ -105,6 +107,7 @@ impl<'a> Export<'a> {
             board: None,
             accuracy: None,
             fingerprint: None,
+            is_trained_on: false,
         }
     }
 
@@ -142,9 +145,10 @@ impl<'a> Export<'a> {
             Some(fingerprint) => Cow::Borrowed(fingerprint),
             None => Cow::Owned(self.data.fingerprint()),
         };
+        let pixels = self.trained.pixels();
         Companion::new(
             &written.bytes,
-            (self.data, &fingerprint, self.trained.pixels()),
+            Origin::new(self.data, &fingerprint, pixels, !self.is_trained_on),
             (self.board, self.options.core),
             &written.quantized.activity,
             report,
@@ -229,8 +233,11 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// Returns the accuracy of the trained network, 0 to 1.
+    /// Returns the accuracy of the trained network, 0 to 1; NaN if the data has no labels.
     pub(super) fn trained_accuracy(&self, stripped: &Stripped) -> f64 {
+        if !self.data.reading.has_labels() {
+            return f64::NAN;
+        }
         self.accuracy
             .unwrap_or_else(|| accuracy(&stripped.folded, &self.data.test))
     }
@@ -254,7 +261,10 @@ impl<'a> Export<'a> {
         let score = evaluate::evaluate(model, &self.data.test, &never, &mut |_| {})?;
         let accuracy = ExportAccuracy {
             pruned: self.trained_accuracy(stripped),
-            deployed: score.map_or(0.0, |score| score.accuracy),
+            deployed: match self.data.reading.has_labels() {
+                true => score.map_or(0.0, |score| score.accuracy),
+                false => f64::NAN,
+            },
         };
         if accuracy.is_lossy() && !options.allow_loss {
             let remedy = match options.weights.bits() {

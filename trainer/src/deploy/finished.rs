@@ -162,6 +162,7 @@ impl FinishedRun {
             accuracy: Some(self.report.accuracy.pruned),
             data,
             fingerprint: Some(fingerprint),
+            is_trained_on: true,
             board: None,
             options: *options,
         })

@@ -17,7 +17,7 @@ pub mod kernel;
 mod topology;
 pub mod window;
 
-pub use file::{ArchitectureError, load};
+pub use file::{ArchitectureError, input_scale, load};
 pub use kernel::KernelLayout;
 pub use topology::{Graph, GraphError, Node, Operation, Pooling, Prunable};
 pub use window::{Padding, Window};

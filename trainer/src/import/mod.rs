@@ -37,14 +37,18 @@ mod operators;
 mod proto;
 mod shapes;
 mod step;
+mod vectors;
 mod walk;
 mod write;
 
 use std::path::Path;
 
 use crate::atomic::{self, FileError};
+use crate::data::InputScale;
 use crate::graph::{self, Graph, architecture};
 use crate::network::State;
+
+pub use vectors::Compared;
 
 /// The largest file, in bytes: 2 GiB, which protobuf does not exceed.
 const MOST_BYTES: u64 = 1 << 31;
@@ -60,6 +64,17 @@ pub struct Imported {
     pub state: State,
     /// What was left out or changed, one sentence each.
     pub notes: Vec<String>,
+}
+
+impl Imported {
+    /// Adds to the architecture's file that the network expects inputs of this `scale`.
+    pub fn state_input(&mut self, scale: &InputScale) {
+        if !scale.is_empty() {
+            let table = toml::to_string(scale).expect("a scale is plain values");
+            let table = format!("\n[normalisation]\n{table}\n[[layer]]");
+            self.toml = self.toml.replacen("\n[[layer]]", &table, 1);
+        }
+    }
 }
 
 /// Why a file could not be imported.
@@ -131,6 +146,23 @@ pub fn read(path: &Path) -> Result<Imported, ImportError> {
         toml,
         state,
         notes: model.notes,
+    })
+}
+
+/// Compares `imported`, the network in the ONNX file `path`, with the test vectors beside the file:
+/// folders `test_data_set_N` with an `input_0.pb` and an `output_0.pb`. Returns `None` if there are
+/// none.
+///
+/// # Errors
+/// Returns an error that names the file at fault if it cannot be read, or if a test vector does not
+/// fit the network.
+pub fn compare(path: &Path, imported: &Imported) -> Result<Option<Compared>, ImportError> {
+    let bytes = atomic::read_at_most(path, MOST_BYTES, "an ONNX file")?;
+    let network = (&imported.graph, &imported.state);
+    let compared = vectors::compare(path, &bytes, network);
+    compared.map_err(|vectors::Unfit { path, reason }| ImportError::Model {
+        path: path.display().to_string(),
+        reason,
     })
 }
 

@@ -13,7 +13,7 @@ use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProt
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// Operators that turn class scores into probabilities or the class.
-const CLASSIFIERS: [&str; 3] = ["Softmax", "LogSoftmax", "ArgMax"];
+pub(super) const CLASSIFIERS: [&str; 3] = ["Softmax", "LogSoftmax", "ArgMax"];
 
 /// A graph to import.
 #[derive(Debug)]

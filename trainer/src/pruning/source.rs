@@ -82,7 +82,13 @@ impl<'a> Source<'a> {
     pub(super) fn data(&self, reader: &'static str) -> Result<&'a Dataset, PruneError> {
         let data = self.data.ok_or(PruneError::NeedsData { reader })?;
         fits(self.graph, data)?;
-        Ok(data)
+        match data.reading.has_labels() {
+            true => Ok(data),
+            false => Err(PruneError::Data(format!(
+                "dataset {} has no labels, but {reader} computes the gradients of a loss: give the labels of its samples",
+                data.name
+            ))),
+        }
     }
 
     /// Reports that `done` steps of `all` are done.

@@ -23,6 +23,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::error::PruneError;
 use crate::atomic;
 use crate::graph::{Graph, Operation, Prunable};
+use crate::masks::Masks;
 use crate::network::{Network, State, initial};
 use crate::tensors;
 
@@ -125,6 +126,12 @@ impl Weights {
     /// Returns whether any of the kernel weights was given in f64.
     pub fn is_double(&self) -> bool {
         self.double
+    }
+
+    /// Returns the masks of `graph` that prune the weights that are zero, and keep all others.
+    pub fn nonzero(&self, graph: &Graph) -> Masks {
+        let is_kept = |tensor: usize, element: usize| self.values[tensor][element] != 0.0;
+        Masks::from_fn(&graph.prunable(), is_kept)
     }
 
     /// Returns all parameters of the network in f32, from which training continues.

@@ -150,15 +150,17 @@ pub enum TrainError {
         /// The names of the missing tensors.
         missing: Vec<String>,
     },
-    /// The weights file has changed since the run started.
+    /// The file of weights or of masks has changed since the run started.
     #[error(
-        "{path} is not the weights file that the run started with (the SHA-256 of {path} is now \
+        "{path} is not the {what} file that the run started with (the SHA-256 of {path} is now \
          {found}): {}",
         Remedy::RestoreOrRepeat
     )]
-    WeightsChanged {
-        /// The weights file.
+    InputChanged {
+        /// The file.
         path: String,
+        /// What it holds: "weights" or "masks".
+        what: &'static str,
         /// The SHA-256 of the file as it is now.
         found: String,
     },
@@ -286,7 +288,7 @@ impl TrainError {
             Self::UnusedWeights { .. } => Remedy::LeaveOutOrFinetune,
             Self::Normalization { .. } => Remedy::SameNormalization,
             Self::IncompleteWeights { .. } => Remedy::CompleteOrRewind,
-            Self::WeightsChanged { .. } => Remedy::RestoreOrRepeat,
+            Self::InputChanged { .. } => Remedy::RestoreOrRepeat,
             Self::ReplacesInput { .. } => Remedy::CopyOrElsewhere,
             Self::DeviceMemory { .. } | Self::DeviceExhausted { .. } => Remedy::SmallerBatches,
             Self::Prune(error) => return error.remedy(),

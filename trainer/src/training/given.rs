@@ -1,4 +1,4 @@
-//! The trained weights that a recipe names.
+//! The trained weights and the masks that a recipe names.
 //!
 //! Ranking reads only the weights of layers. Fine-tuning starts from the whole network, so it also
 //! needs biases and batch norms. It does not need running statistics: training reads none, and if
@@ -12,23 +12,94 @@ use std::sync::atomic::AtomicBool;
 use candle_core::{Device, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
-use super::phase;
-use super::recipe::{self, Recipe};
+use super::floats;
+use super::phases::point::RunMasks;
+use super::recipe::{self, Phase, Recipe, ZEROS};
 use crate::data::batches::Batches;
-use crate::graph::{Graph, Operation};
-use crate::network::{Network, State, Statistics};
-use crate::pruning::Weights;
+use crate::graph::Graph;
+use crate::network::{Network, State};
+use crate::pruning::effective::{self, Mode};
+use crate::pruning::hundredths::shown;
+use crate::pruning::{Masks, Weights};
 
 /// The largest magnitude of a weight from which to fine-tune: 2^60, about 1e18. Batch norms square
 /// sums of weights, and f32 overflows at 2^128.
 const LARGEST: f32 = (1_u64 << 60) as f32;
+
+/// What a recipe names.
+pub(super) struct Given {
+    /// The trained weights, if it names any.
+    pub(super) weights: Option<Weights>,
+    /// The masks under which training starts, if it names any.
+    pub(super) masks: Option<RunMasks>,
+}
+
+impl Given {
+    /// Reads what `recipe` names.
+    ///
+    /// # Errors
+    /// Returns an error that names the file at fault if it does not fit `graph` or the recipe.
+    pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Self, TrainError> {
+        let weights = weights(recipe, graph)?;
+        let masks = masks(recipe, graph, weights.as_ref())?;
+        Ok(Self { weights, masks })
+    }
+}
+
+/// Reads the masks that `recipe` names, or makes them from the zeros of `weights`; returns `None`
+/// if it names none.
+///
+/// # Errors
+/// Returns an error that names the file if it cannot be read or does not fit `graph`, if no path
+/// leads from input to output, or if the recipe prunes to no more than the masks do.
+fn masks(
+    recipe: &Recipe,
+    graph: &Graph,
+    weights: Option<&Weights>,
+) -> Result<Option<RunMasks>, TrainError> {
+    let Some(name) = &recipe.masks else {
+        return Ok(None);
+    };
+    let direct = match weights.filter(|_| name == ZEROS) {
+        Some(weights) => weights.nonzero(graph),
+        None => Masks::load(graph, Path::new(name))?,
+    };
+    let effective = effective::masks(graph, &direct, Mode::Exact);
+    let reason = |reason: String| Err(TrainError::Recipe { reason });
+    if effective.nonzeros() == 0 {
+        return reason(format!(
+            "the masks ({name}) leave no path from input to output: give masks that keep more"
+        ));
+    }
+    let masks = RunMasks {
+        direct,
+        effective,
+        kept_by_index: Some(0),
+    };
+    let prunes = recipe.phases.iter().find_map(|phase| match phase {
+        Phase::Prune(options) => Some((options.compression().get(), options.target)),
+        Phase::Gradual(options) => Some((options.compression.get(), options.target)),
+        _ => None,
+    });
+    if let Some((wanted, target)) = prunes
+        && let Some(found) = masks.of(target).compression()
+        && wanted <= found
+    {
+        return reason(format!(
+            "the recipe prunes to {}x, but the masks ({name}) already prune to {}x: raise the compression, or prune no further",
+            shown(wanted),
+            shown((100.0 * found).floor() / 100.0)
+        ));
+    }
+    Ok(Some(masks))
+}
 
 /// Reads the weights that `recipe` names; returns `None` if it names none.
 ///
 /// # Errors
 /// Returns an error that names the file and the tensor if the file does not fit `graph`, or if the
 /// recipe fine-tunes and a tensor is missing or has a value that is too large.
-pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError> {
+fn weights(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError> {
     let Some(path) = &recipe.weights else {
         return Ok(None);
     };
@@ -56,20 +127,30 @@ pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, Tr
     Ok(Some(weights))
 }
 
-/// Checks that the weights file that `recipe` names, if any, has not changed since the run started.
+/// Checks that the files of weights and masks that `recipe` names, if any, have not changed since
+/// the run started.
 ///
 /// # Errors
-/// Returns an error if the file has changed or cannot be read.
+/// Returns an error if a file has changed or cannot be read.
 pub(super) fn check_unchanged(recipe: &Recipe) -> Result<(), TrainError> {
-    let Some(path) = &recipe.weights else {
-        return Ok(());
-    };
-    let found = recipe::fingerprint(Path::new(path))?;
-    if recipe.weights_fingerprint.as_ref() == Some(&found) {
-        return Ok(());
+    let masks = recipe.masks.as_ref().filter(|name| *name != ZEROS);
+    for (path, recorded, what) in [
+        (
+            recipe.weights.as_ref(),
+            &recipe.weights_fingerprint,
+            "weights",
+        ),
+        (masks, &recipe.masks_fingerprint, "masks"),
+    ] {
+        let Some(path) = path.cloned() else {
+            continue;
+        };
+        let found = recipe::fingerprint(Path::new(&path))?;
+        if recorded.as_ref() != Some(&found) {
+            return Err(TrainError::InputChanged { path, what, found });
+        }
     }
-    let path = path.clone();
-    Err(TrainError::WeightsChanged { path, found })
+    Ok(())
 }
 
 /// The value of the largest magnitude in a network.
@@ -104,8 +185,7 @@ pub(super) fn accuracy(
     weights: &Weights,
     graph: &Graph,
     device: &Device,
-    train: &Batches<'_>,
-    test: &Batches<'_>,
+    batches: [&Batches<'_>; 2],
     stop: &AtomicBool,
 ) -> TensorResult<Option<f64>> {
     if !weights.missing().is_empty() {
@@ -113,23 +193,8 @@ pub(super) fn accuracy(
     }
     let state = weights.state(graph);
     let network = Network::new(graph, &state, device)?;
-    let statistics = match Statistics::of_state(graph, &state) {
-        Some(statistics) => statistics,
-        None => Statistics::compute(&network, || {
-            phase::unless_stopped(train.in_order(usize::MAX), stop)
-        })?,
-    };
-    phase::accuracy(&network, &statistics, test, stop).map(Some)
-}
-
-/// Returns the names of the running statistics of `graph` that `state` lacks.
-pub(super) fn missing_statistics(graph: &Graph, state: &State) -> Vec<String> {
-    let norms = graph.nodes().iter();
-    let norms = norms.filter(|node| node.operation == Operation::BatchNorm);
-    let names = norms.flat_map(|node| {
-        ["running_mean", "running_var"].map(|kind| format!("{}.{kind}", node.name))
-    });
-    names.filter(|name| !state.0.contains_key(name)).collect()
+    let evaluated = floats::evaluate_on(&network, &state, batches, stop)?;
+    Ok(Some(evaluated.accuracy))
 }
 
 /// Checks, if `recipe` fine-tunes from `weights`, that the loss and the gradients of one batch of

@@ -8,7 +8,7 @@
 //! | `checkpoint.safetensors` | weights and moments before a step (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
 //! | `rewind-STEP.safetensors` | the weights before step STEP, to which phases rewind |
-//! | `masks-direct.safetensors` | the connections that the pruner keeps |
+//! | `masks-direct.safetensors` | the connections that the pruner or the given masks keep |
 //! | `masks.safetensors` | the trained connections: the effective ones; all if nothing is pruned |
 //! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |
 //! | `weights.safetensors` | the trained weights, and the population statistics for deployment |

@@ -15,6 +15,7 @@ pub mod error;
 mod event;
 mod feed;
 mod finished;
+pub mod floats;
 pub mod folder;
 mod given;
 pub mod hyperparameters;

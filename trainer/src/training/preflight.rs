@@ -8,6 +8,7 @@ use candle_core::Device;
 use super::capacity;
 use super::error::TrainError;
 use super::folder::{Existing, RunFolder};
+use super::given::Given;
 use super::layout::REPLACED;
 use super::recipe::stages::{Stage, stages};
 use super::recipe::{DeviceKind, Phase, Recipe};
@@ -77,7 +78,7 @@ pub(super) fn check_first(
     recipe: &Recipe,
     graph: &Graph,
     data: &Dataset,
-    given: Option<&Weights>,
+    given: &Given,
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<(), TrainError> {
@@ -93,8 +94,8 @@ pub(super) fn check_first(
         return Ok(());
     };
     let source = Source {
-        initial: given,
-        trained: given,
+        initial: given.weights.as_ref(),
+        trained: given.weights.as_ref(),
         data: Some(data),
         device,
         seed: recipe.seed,
@@ -103,7 +104,7 @@ pub(super) fn check_first(
             samples: None,
         },
         limits: Limits {
-            within: None,
+            within: given.masks.as_ref().map(|masks| masks.of(target)),
             dense: &Place::indices(&prune.dense, graph),
         },
         stop,
@@ -176,13 +177,14 @@ pub(super) fn check_inputs_survive(
     folder: &Path,
     existing: Existing,
 ) -> Result<(), TrainError> {
-    let weights = recipe.weights.as_ref().map(Path::new);
+    let named = [&recipe.weights, &recipe.masks];
+    let named = named.into_iter().flatten().map(Path::new);
     let replaced = (existing == Existing::Replace).then(|| folder.to_path_buf());
     let places = replaced.into_iter().chain([folder.join(REPLACED)]);
     let places: Vec<PathBuf> = places
         .filter_map(|place| place.canonicalize().ok())
         .collect();
-    for file in [weights, recipe.arch_file.as_deref()].into_iter().flatten() {
+    for file in named.chain(recipe.arch_file.as_deref()) {
         let Ok(real) = file.canonicalize() else {
             continue;
         };

@@ -1,8 +1,8 @@
 //! A run: executes the phases of a recipe one after another.
 //!
 //! Each phase starts from the weights and masks with which the previous one ended. If the recipe
-//! names a file of trained weights, these replace the initial ones. At the end, population
-//! statistics are computed, and everything is saved.
+//! names a file of trained weights, these replace the initial ones, and masks that it names are in
+//! force from the start. At the end, population statistics are computed, and everything is saved.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +13,7 @@ use candle_core::Device;
 use super::checkpoint::{Checkpoint, Expected, ExpectedPhase};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
+use super::given::Given;
 use super::layout::{CHECKPOINT, REPLACED};
 use super::phases::point::{self, Point, RunMasks};
 use super::phases::train::SAMPLE;
@@ -21,7 +22,7 @@ use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Pace, Progress, Session, Trained};
-use super::{capacity, given, preflight};
+use super::{capacity, floats, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
@@ -89,11 +90,11 @@ pub fn run(
         }
     };
     let train = batches(&data.train);
-    let given = given::load(recipe, &graph)?;
-    if let Some(given) = &given {
-        given::probe(recipe, given, &graph, device, &train)?;
+    let given = Given::load(recipe, &graph)?;
+    if let Some(weights) = &given.weights {
+        given::probe(recipe, weights, &graph, device, &train)?;
     }
-    preflight::check_first(recipe, &graph, data, given.as_ref(), device, stop)?;
+    preflight::check_first(recipe, &graph, data, &given, device, stop)?;
     let folder = match open(path, recipe, &graph, existing)? {
         Opened::Finished(report) => {
             let done = "is finished already: nothing to do";
@@ -205,11 +206,19 @@ impl Session<'_> {
         error
     }
 
-    /// Keeps a copy of the architecture's file in the folder, and reports a compression that the
-    /// last pruner may not reach.
-    fn begin(&self, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+    /// Keeps a copy of the architecture's file in the folder, and of the masks that are `given` if
+    /// no phase makes others, and reports a compression that the last pruner may not reach.
+    fn begin(&self, given: &Given, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
         if let Some(file) = &self.recipe.arch_file {
             self.folder.keep_architecture(file, &self.graph)?;
+        }
+        if let Some(masks) = given.masks.as_ref().filter(|_| self.keeps_given_masks()) {
+            for (name, masks) in [(MASKS_DIRECT, &masks.direct), (MASKS, &masks.effective)] {
+                let path = self.folder.file(name);
+                if !path.exists() {
+                    masks.save(&path)?;
+                }
+            }
         }
         match preflight::doubt(self.recipe, &self.graph, &self.device, self.stop) {
             Ok(doubt) => doubt.into_iter().for_each(|doubt| tell(Event::Note(doubt))),
@@ -219,30 +228,38 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs all phases. `given` are the trained weights that the recipe names.
+    /// Runs all phases. `given` are the trained weights and the masks that the recipe names.
     fn run_phases(
         &mut self,
-        given: Option<Weights>,
+        given: Given,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
-        self.begin(tell)?;
+        self.begin(&given, tell)?;
         let initial = initial::state(&self.graph, self.recipe.seed);
         let mut checkpoint = self.resume(&initial, tell)?;
         let first = checkpoint.as_ref().map_or(0, |c| self.index(&c.phase));
         self.kept_by_index = checkpoint.as_ref().and_then(|c| c.kept_by_index);
         given::check_unchanged(self.recipe)?;
-        let given_accuracy = match &given {
-            Some(given) => self.judge(given, tell)?,
+        let Given { weights, masks } = given;
+        let given_accuracy = match &weights {
+            Some(weights) => self.judge(weights, tell)?,
             None => None,
         };
+        if let Some(masks) = &masks {
+            self.tell_masks(
+                self.recipe.masks.as_deref().unwrap_or_default(),
+                masks,
+                tell,
+            );
+        }
         let mut point = Point {
-            state: match &given {
-                Some(given) => given.state(&self.graph),
+            state: match &weights {
+                Some(weights) => weights.state(&self.graph),
                 None => initial.clone(),
             },
-            is_trained: given.is_some(),
-            given,
-            masks: self.masks_before(first, self.kept_by_index)?,
+            is_trained: weights.is_some(),
+            given: weights,
+            masks: self.masks_before(first, self.kept_by_index)?.or(masks),
         };
         self.progress.done = self.stages[..first].iter().map(|stage| stage.epochs).sum();
         tell(self.start_event(checkpoint.as_ref()));
@@ -385,16 +402,18 @@ impl Session<'_> {
         let path = self.recipe.weights.as_deref().unwrap_or("");
         let (graph, device) = (&self.graph, &self.device);
         let (train, test) = (&self.train, &self.test);
-        let accuracy = given::accuracy(given, graph, device, train, test, self.stop);
+        let accuracy = given::accuracy(given, graph, device, [train, test], self.stop);
         let accuracy = self.unless_interrupted(accuracy)?;
-        let absent = given::missing_statistics(graph, &given.state(graph));
+        let absent = floats::missing_statistics(graph, &given.state(graph));
+        let makes_masks = self.stages.iter().any(|stage| stage.masks.is_some());
+        let next = if makes_masks { "pruning" } else { "training" };
         tell(Event::Note(match accuracy {
             Some(accuracy) if absent.is_empty() => format!(
-                "{path}: {:.2} % of test images right (before pruning)",
+                "{path}: {:.2} % of test images right (before {next})",
                 100.0 * accuracy
             ),
             Some(accuracy) => format!(
-                "{path}: {:.2} % of test images right (before pruning), with statistics of the training images: it lacks {}",
+                "{path}: {:.2} % of test images right (before {next}), with statistics of the training images: it lacks {}",
                 100.0 * accuracy,
                 absent.join(", ")
             ),

@@ -8,7 +8,7 @@ use candle_core::{Device, Result as TensorResult};
 
 use super::error::TrainError;
 use super::folder::RunFolder;
-use super::layout::{self, ARCHITECTURE, DENSE, RECIPE};
+use super::layout::{self, ARCHITECTURE, DENSE, MASKS, MASKS_DIRECT, RECIPE};
 use super::recipe::Recipe;
 use super::recipe::stages::Stage;
 use super::sums::Sums;
@@ -129,6 +129,9 @@ impl Session<'_> {
     /// Returns the names of the files that are written before step `at` of phase `index`.
     pub(super) fn made_before(&self, index: usize, at: usize) -> Vec<String> {
         let mut names = vec![RECIPE.to_owned()];
+        if self.keeps_given_masks() {
+            names.extend([MASKS_DIRECT, MASKS].map(str::to_owned));
+        }
         for stage in &self.stages[..index] {
             names.extend(stage.ends_dense.then(|| DENSE.to_owned()));
             names.extend(stage.keeps.iter().map(|&step| layout::rewind(step)));
@@ -137,6 +140,13 @@ impl Session<'_> {
         let kept = self.stages[index].keeps.range(..at);
         names.extend(kept.map(|&step| layout::rewind(step)));
         names
+    }
+
+    /// Checks whether the run ends with the masks that its recipe names, because no phase makes
+    /// others. The folder has a copy of them from the start.
+    pub(super) fn keeps_given_masks(&self) -> bool {
+        let makes_masks = self.stages.iter().any(|stage| stage.masks.is_some());
+        self.recipe.masks.is_some() && !makes_masks
     }
 
     /// Returns the index of the phase called `name`; 0 if there is none.

@@ -45,8 +45,10 @@ const COMMANDS: [(&str, &[&str]); 16] = [
     (
         "export",
         &[
-            "<RUN>",
+            "[RUN]",
+            "--arch",
             "--weights",
+            "--masks",
             "int8",
             "ternary",
             "--encoding",
@@ -59,7 +61,10 @@ const COMMANDS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("inspect", &["<MODEL>"]),
-    ("eval", &["<MODEL>", "--data"]),
+    (
+        "eval",
+        &["[MODEL]", "--data", "--arch", "--weights", "--masks"],
+    ),
     ("boards", &["--json"]),
     ("chips", &["[FILTER]", "--flash", "--ram", "--core"]),
     ("fits", &["<MODEL>", "--chip", "--weights"]),

@@ -12,6 +12,7 @@
 mod advice;
 mod architectures;
 mod boards;
+mod checks;
 mod chips;
 mod comparisons;
 mod containers;
@@ -49,4 +50,6 @@ mod tables;
 mod tensors;
 mod threads;
 mod tools;
+mod unlabelled;
 mod weights;
+mod without_run;

@@ -22,7 +22,10 @@ pub(super) fn dataset(
     reading: &Reading,
 ) -> Result<Dataset, TableError> {
     let shape = shape(&name, &parts, reading)?;
-    let classes = classes::count(&parts)?;
+    let classes = match reading.has_labels() {
+        true => classes::count(&parts)?,
+        false => 1,
+    };
     let all = |part: &Part| (0..part.labels.len()).collect::<Vec<usize>>();
     let share = reading.test_share.unwrap_or_default();
     let ([train, test], test_share) = match &parts.test {

@@ -11,15 +11,19 @@ const SEED: u64 = 0;
 
 /// Chooses `share` of the rows of each of the first `classes` classes of `part`, at random but
 /// with a fixed seed. Returns the rows that remain for training and those held out, each in
-/// ascending order.
+/// ascending order: all rows twice if the share is the whole.
 ///
 /// # Errors
-/// Returns an error if a class has one sample only.
+/// Returns an error if a class has one sample only, of which some are to be held out.
 pub(super) fn split(
     part: &Part,
     classes: usize,
     share: TestShare,
 ) -> Result<[Vec<usize>; 2], TableError> {
+    if share.is_whole() {
+        let all: Vec<usize> = (0..part.labels.len()).collect();
+        return Ok([all.clone(), all]);
+    }
     let mut is_held_out = vec![false; part.labels.len()];
     let mut random = Random::stream(SEED, "test share");
     for class in 0..classes {
@@ -82,6 +86,13 @@ mod tests {
         // The choice is one at random, not the first or the last rows.
         let spread = test.iter().filter(|&&row| row < 30).count();
         assert!((1..10).contains(&spread), "{test:?}");
+    }
+
+    #[test]
+    fn the_whole_is_for_training_and_for_testing() {
+        let whole: TestShare = "1".parse().unwrap();
+        let parts = split(&part(vec![0, 1, 0]), 2, whole).unwrap();
+        assert_eq!(parts, [vec![0, 1, 2], vec![0, 1, 2]]);
     }
 
     #[test]

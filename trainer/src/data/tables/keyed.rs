@@ -1,9 +1,10 @@
-//! Datasets in named arrays: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`.
+//! Datasets in named arrays: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`; without
+//! labels, those called `x` alone.
 
 use super::array::Array;
 use super::error::TableError;
 use super::part::{Part, Parts, Rows};
-use crate::data::reading::Reading;
+use crate::data::reading::{NO_LABELS, Reading};
 
 /// A file or folder of named arrays.
 pub(super) trait Source {
@@ -31,12 +32,20 @@ pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, 
     let pairs = [["x_train", "y_train"], ["x_test", "y_test"], ["x", "y"]];
     let [train, test, whole] = pairs.map(|pair| pair.map(find));
     let (train, test) = match (train, test, whole) {
+        ([Some(x), _], [a, _], _) | ([None, _], [a @ None, _], [Some(x), _])
+            if !reading.has_labels() =>
+        {
+            ([x, x], a.map(|a| [a, a]))
+        }
         ([Some(x), Some(y)], [Some(a), Some(b)], _) => ([x, y], Some([a, b])),
         ([Some(x), Some(y)], [None, None], _) => ([x, y], None),
         ([None, None], [None, None], [Some(x), Some(y)]) => ([x, y], None),
         _ => {
             let problem = format!("holds {}", listed(&keys));
-            let advice = "name the arrays x and y, or x_train, y_train, x_test and y_test";
+            let advice = match reading.has_labels() {
+                true => "name the arrays x and y, or x_train, y_train, x_test and y_test",
+                false => "name the array x, or the arrays x_train and x_test",
+            };
             return Err(TableError::new(source.name(), problem, advice));
         }
     };
@@ -59,7 +68,7 @@ pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, 
         shape,
         is_flat: axes.len() < 2,
         class_names: Vec::new(),
-        label: None,
+        label: (!reading.has_labels()).then(|| NO_LABELS.into()),
     })
 }
 
@@ -76,7 +85,8 @@ fn listed(keys: &[String]) -> String {
     }
 }
 
-/// Reads the features and labels under the two keys. Also returns the lengths of a row's axes.
+/// Reads the features and labels under the two keys; samples without labels get the label 0. Also
+/// returns the lengths of a row's axes.
 fn part(
     source: &mut dyn Source,
     [x, y]: [&String; 2],
@@ -85,10 +95,13 @@ fn part(
     let in_file = |key: &str, source: &dyn Source| format!("{key} of {}", source.name());
     let (x_name, y_name) = (in_file(x, source), in_file(y, source));
     let features = source.array(x)?;
-    let labels = labels(&y_name, &source.array(y)?)?;
     let Some((&rows, axes)) = features.shape.split_first() else {
         let advice = "give it a row per sample";
         return Err(TableError::new(x_name, "is a single number", advice));
+    };
+    let labels = match reading.has_labels() {
+        true => labels(&y_name, &source.array(y)?)?,
+        false => vec![0; rows],
     };
     if rows != labels.len() {
         let problem = format!("has {rows} rows but {y} has {} labels", labels.len());

@@ -8,6 +8,7 @@
 //! - duplicate, reserved or malformed names, and references to layers that do not exist,
 //! - cycles, and layers other than the output that nothing reads,
 //! - shapes that do not match, and an output that is not dense,
+//! - a normalisation that cannot be computed,
 //! - more than 2^31 weights or elements.
 //!
 #![doc = include_str!("../../../architectures/README.md")]
@@ -21,8 +22,11 @@ mod tests;
 
 use std::path::{Path, is_separator};
 
+use toml::Spanned;
+
 use super::architecture::{self, UnknownArchitecture};
 use crate::atomic::{self, FileError};
+use crate::data::InputScale;
 use crate::graph::topology::Graph;
 
 /// Maximum number of weights, and of elements of all feature maps together; also the largest
@@ -59,23 +63,44 @@ pub enum ArchitectureError {
 /// Returns an error if there is no such name or file, or if the file does not describe a valid
 /// network.
 pub fn load(name_or_path: &str) -> Result<Graph, ArchitectureError> {
-    if name_or_path.ends_with(".toml") || name_or_path.contains(is_separator) {
-        read(Path::new(name_or_path))
+    if is_file(name_or_path) {
+        let path = Path::new(name_or_path);
+        from_text(&text(path)?, path)
     } else {
         Ok(architecture::by_name(name_or_path)?)
     }
 }
 
-/// Reads the architecture in the file `path`.
-fn read(path: &Path) -> Result<Graph, ArchitectureError> {
-    let bytes = atomic::read(path)?;
-    match str::from_utf8(&bytes) {
-        Ok(text) => from_text(text, path),
-        Err(e) => {
-            let fault = Fault::new(e.valid_up_to(), None, "it is not UTF-8 text");
-            Err(fault.of(&bytes, path))
-        }
+/// Returns what the architecture called `name_or_path`, as [`load`] takes it, states of the
+/// normalisation of its input: the table `[normalisation]` of its file. Built-in architectures
+/// state nothing.
+///
+/// # Errors
+/// Returns an error if the file cannot be read or is not valid.
+pub fn input_scale(name_or_path: &str) -> Result<InputScale, ArchitectureError> {
+    if !is_file(name_or_path) {
+        return Ok(InputScale::default());
     }
+    let path = Path::new(name_or_path);
+    let text = text(path)?;
+    let (top, _) = table::read(&text).map_err(|fault| fault.of(text.as_bytes(), path))?;
+    Ok(top
+        .normalisation
+        .map(Spanned::into_inner)
+        .unwrap_or_default())
+}
+
+/// Returns whether `name_or_path` is the path of a file.
+fn is_file(name_or_path: &str) -> bool {
+    name_or_path.ends_with(".toml") || name_or_path.contains(is_separator)
+}
+
+/// Reads the text of the file `path`.
+fn text(path: &Path) -> Result<String, ArchitectureError> {
+    String::from_utf8(atomic::read(path)?).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Fault::new(at, None, "it is not UTF-8 text").of(e.as_bytes(), path)
+    })
 }
 
 /// Returns the architecture that `text` describes. Errors name `path` as its file.

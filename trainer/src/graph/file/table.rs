@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Fault;
 use super::numbers::{Clip, Count, Pair, PoolSize, padding, valid};
+use crate::data::InputScale;
 use crate::graph::architecture;
 use crate::graph::topology::Pooling;
 use crate::graph::window::Padding;
@@ -24,6 +25,8 @@ pub(super) struct Preamble {
     pub(super) name: Spanned<String>,
     /// Shape of the input: (channels, height, width).
     pub(super) input: Spanned<[Count; 3]>,
+    /// The normalisation that the network expects of its input.
+    pub(super) normalisation: Option<Spanned<InputScale>>,
     #[serde(rename = "layer")]
     _layers: Vec<IgnoredAny>,
 }
@@ -128,6 +131,13 @@ pub(super) fn read(text: &str) -> Result<(Preamble, Vec<LayerEntry>), Fault> {
     if architecture::NAMES.contains(&name.as_str()) {
         let reason = format!("{name:?} is the name of a built-in architecture: choose another");
         return Err(Fault::new(top.name.span().start, None, reason));
+    }
+    if let Some(scale) = &top.normalisation {
+        let Count(channels) = top.input.get_ref()[0];
+        let checked = scale.get_ref().check(channels);
+        checked.map_err(|error| {
+            Fault::new(scale.span().start, None, format!("normalisation: {error}"))
+        })?;
     }
     let document = DeTable::parse(text).map_err(|e| fault(e, None))?;
     let mut document = document.into_inner();

@@ -55,7 +55,7 @@ pub(in crate::training) fn apply(masks: &Masks, state: &mut State) {
 
 impl RunMasks {
     /// Returns the masks whose weights a compression with this `target` counts.
-    pub(super) fn of(&self, target: Target) -> &Masks {
+    pub(in crate::training) fn of(&self, target: Target) -> &Masks {
         match target {
             Target::Direct => &self.direct,
             Target::Effective => &self.effective,

@@ -160,8 +160,9 @@ impl Session<'_> {
         }))
     }
 
-    /// Reports how many weights `masks` keep; `maker` is the pruner or method that computed them.
-    pub(super) fn tell_masks(
+    /// Reports how many weights `masks` keep; `maker` is the pruner or method that computed them,
+    /// or the file that they come from.
+    pub(in crate::training) fn tell_masks(
         &self,
         maker: &str,
         masks: &RunMasks,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::keys::better;
 use super::omitted::{self, Omitted};
 use super::phase::Phase;
-use super::{DeviceKind, Plan, Recipe, fingerprint};
+use super::{DeviceKind, Plan, Recipe, ZEROS, fingerprint};
 use crate::atomic;
 use crate::data::{Dataset, PerChannel, Reading};
 use crate::graph::Graph;
@@ -44,6 +44,10 @@ pub struct RecipeFile {
     pub weights: Option<String>,
     /// The SHA-256 of that file.
     pub weights_fingerprint: Option<String>,
+    /// The masks under which training starts: a safetensors file, or [`ZEROS`].
+    pub masks: Option<String>,
+    /// The SHA-256 of that file.
+    pub masks_fingerprint: Option<String>,
     /// How the dataset is read where its files leave a choice.
     pub reading: Reading,
     /// The hyperparameters of all phases.
@@ -83,6 +87,10 @@ impl RecipeFile {
         if let Some(found) = file.weights.as_ref().and_then(beside) {
             file.weights = Some(found);
         }
+        let is_file = |name: &&String| *name != ZEROS;
+        if let Some(found) = file.masks.as_ref().filter(is_file).and_then(beside) {
+            file.masks = Some(found);
+        }
         Ok(file)
     }
 
@@ -111,10 +119,10 @@ impl RecipeFile {
     /// Returns an error if a fingerprint does not match, or if the weights cannot be read.
     pub fn resolve(self, graph: &Graph, data: &Dataset) -> Result<Recipe, TrainError> {
         let recipe = Recipe::new(graph, data);
-        let weights_fingerprint = match &self.weights {
-            Some(path) => Some(fingerprint(Path::new(path))?),
-            None => None,
-        };
+        let of_file = |path: &String| fingerprint(Path::new(path));
+        let weights_fingerprint = self.weights.as_ref().map(of_file).transpose()?;
+        let masks_file = self.masks.as_ref().filter(|name| *name != ZEROS);
+        let masks_fingerprint = masks_file.map(of_file).transpose()?;
         let same = |kind: &str, name: &str, wanted: &Option<String>, found: &str| match wanted {
             Some(wanted) if wanted != found => Err(TrainError::Mismatch(format!(
                 "{kind} {name} is not the one that the recipe was made with (the SHA-256 of {name} is {found}): restore that one, or remove the fingerprint from the recipe"
@@ -137,6 +145,9 @@ impl RecipeFile {
         if let (Some(path), Some(found)) = (&self.weights, &weights_fingerprint) {
             same("weights file", path, &self.weights_fingerprint, found)?;
         }
+        if let (Some(path), Some(found)) = (masks_file, &masks_fingerprint) {
+            same("masks file", path, &self.masks_fingerprint, found)?;
+        }
         let arch = self.arch.unwrap_or_else(|| graph.name().into());
         Ok(Recipe {
             arch_file: (graph.name() != arch).then(|| PathBuf::from(arch)),
@@ -149,6 +160,8 @@ impl RecipeFile {
             pixel_std: self.pixel_std.unwrap_or(recipe.pixel_std),
             weights: self.weights,
             weights_fingerprint,
+            masks: self.masks,
+            masks_fingerprint,
             hyperparameters: self.hyperparameters,
             phases: self.phases.unwrap_or_else(|| Plan::default().list()),
             ..recipe

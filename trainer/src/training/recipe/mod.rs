@@ -28,6 +28,9 @@ pub use omitted::Omitted;
 pub use phase::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
 pub use plan::{After, Plan};
 
+/// The value of [`Recipe::masks`] that prunes those of the given weights that are zero.
+pub const ZEROS: &str = "zeros";
+
 /// A kind of device that trains. Each kind rounds differently, so a run uses only one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,6 +92,12 @@ pub struct Recipe {
     /// The SHA-256 of that file, from [`fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_fingerprint: Option<String>,
+    /// The masks under which training starts: a safetensors file, or [`ZEROS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<String>,
+    /// The SHA-256 of that file; `None` for [`ZEROS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks_fingerprint: Option<String>,
     /// How the dataset is read where its files leave a choice, such as the range of features that
     /// is mapped to bytes.
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
@@ -133,6 +142,8 @@ impl Recipe {
             seed: 0,
             weights: None,
             weights_fingerprint: None,
+            masks: None,
+            masks_fingerprint: None,
             reading: data.reading.clone(),
             hyperparameters: Hyperparameters::default(),
             phases: Plan::default().list(),
@@ -156,6 +167,12 @@ impl Recipe {
     /// Returns an error that names the field or the input at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         source::fits(graph, data)?;
+        if !data.reading.has_labels() {
+            return Err(TrainError::Mismatch(format!(
+                "dataset {} has no labels, but training needs them: give the labels of its samples",
+                data.name
+            )));
+        }
         self.check_numbers()?;
         self.check_pixels(data)?;
         self.check_sense(graph, data)
@@ -184,7 +201,7 @@ impl Recipe {
     }
 
     /// Returns what determines the final masks: the name of the last pruner or of the method that
-    /// regrows connections, whichever comes last, or "dense".
+    /// regrows connections, whichever comes last, or "given" if the recipe names masks, or "dense".
     pub fn pruner(&self) -> &str {
         let mut phases = self.phases.iter().rev();
         let found = phases.find_map(|phase| match phase {
@@ -194,7 +211,10 @@ impl Recipe {
             }
             _ => None,
         });
-        found.unwrap_or("dense")
+        found.unwrap_or(match self.masks {
+            Some(_) => "given",
+            None => "dense",
+        })
     }
 
     /// Returns the compression of the last phase that prunes, and which weights it counts.
@@ -295,6 +315,7 @@ impl Recipe {
             let field = match key.as_str() {
                 "arch_fingerprint" => Self::ARCHITECTURE.into(),
                 "weights_fingerprint" => "weights of SHA-256".into(),
+                "masks_fingerprint" => "masks of SHA-256".into(),
                 key => key.replace('_', "-"),
             };
             (our != their).then(|| Difference {

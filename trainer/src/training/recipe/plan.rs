@@ -148,8 +148,16 @@ impl Plan {
         let Ok(pruner) = Pruner::by_name(&self.pruner) else {
             return vec![train()];
         };
+        let last = || match self.regrow {
+            None => train(),
+            Some(method) => Phase::Regrow(Regrow {
+                training: Training::epochs(self.epochs),
+                method,
+                ..Regrow::default()
+            }),
+        };
         if pruner.is_dense() {
-            return vec![train()];
+            return vec![last()];
         }
         if self.gradual {
             return vec![Phase::Gradual(Gradual {
@@ -177,13 +185,9 @@ impl Plan {
             if rewinds {
                 phases.push(Phase::Rewind(Rewind { to: self.rewind_to }));
             }
-            phases.push(match self.regrow.filter(|_| round == self.rounds) {
-                None => train(),
-                Some(method) => Phase::Regrow(Regrow {
-                    training: Training::epochs(self.epochs),
-                    method,
-                    ..Regrow::default()
-                }),
+            phases.push(match round == self.rounds {
+                true => last(),
+                false => train(),
             });
         }
         phases

@@ -1,8 +1,8 @@
 //! Checks that the phases of a recipe make sense, before anything is trained.
 
-use super::Recipe;
 use super::phase::{Gradual, Phase, Prune, Regrow};
 use super::stages::{Stage, stages};
+use super::{Recipe, ZEROS};
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
 use crate::pruning::hundredths::shown;
@@ -80,6 +80,11 @@ impl Recipe {
     /// Checks that a phase trains, and that every phase that ranks, rewinds or regrows comes after
     /// what it needs.
     fn check_order(&self) -> Result<(), TrainError> {
+        if self.masks.as_deref() == Some(ZEROS) && self.weights.is_none() {
+            return refuse(
+                "the masks are the zeros of the weights, but there are no weights: provide them, or a file of masks",
+            );
+        }
         let trains = self.phases.iter().any(|phase| phase.training().is_some());
         if !trains {
             return refuse(
@@ -88,7 +93,7 @@ impl Recipe {
         }
         let mut is_trained = self.weights.is_some();
         let mut has_run = false;
-        let mut is_pruned = false;
+        let mut is_pruned = self.masks.is_some();
         for (index, phase) in self.phases.iter().enumerate() {
             let number = index + 1;
             match phase {
@@ -128,9 +133,10 @@ impl Recipe {
         Ok(())
     }
 
-    /// Checks that a phase reads the given trained weights, if there are any.
+    /// Checks that a phase reads the given trained weights, if there are any, or that their zeros
+    /// are the masks.
     fn check_weights(&self) -> Result<(), TrainError> {
-        if self.weights.is_none() {
+        if self.weights.is_none() || self.masks.as_deref() == Some(ZEROS) {
             return Ok(());
         }
         let mut unread = None;
@@ -170,7 +176,8 @@ impl Recipe {
                 }
                 Phase::Prune(options) => {
                     let is_dealt = options.pruner == "random/synflow";
-                    let is_limited = before.is_some() || !options.dense.is_empty();
+                    let is_limited =
+                        before.is_some() || self.masks.is_some() || !options.dense.is_empty();
                     if is_dealt && is_limited && options.target == Target::Effective {
                         return refuse(format!(
                             "phase {number} prunes by random/synflow to an effective compression, which neither keeps layers dense nor prunes further: choose another pruner, or count direct weights"
@@ -196,6 +203,11 @@ impl Recipe {
                 if let Some((first, _)) = before {
                     return refuse(format!(
                         "phase {number} makes the pattern {of}, but phase {first} already prunes: make the pattern first"
+                    ));
+                }
+                if let Some(masks) = &self.masks {
+                    return refuse(format!(
+                        "phase {number} makes the pattern {of}, but the masks ({masks}) already prune: leave out one of them"
                     ));
                 }
                 pattern = Some((number, *of));

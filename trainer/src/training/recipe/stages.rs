@@ -39,10 +39,12 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
     });
     // Only the first phase that trains saves weights for rewinding.
     let mut keeps: Option<BTreeSet<usize>> = Some(steps.collect());
-    let names = names(phases);
+    let is_masked = recipe.masks.is_some();
+    let names = names(phases, is_masked);
     let (mut made, mut stages) = (0, Vec::new());
     for (index, phase) in phases.iter().enumerate() {
         let ends_dense = made == 0
+            && !is_masked
             && matches!(phase, Phase::Train(_))
             && phases[index + 1..]
                 .iter()
@@ -76,10 +78,9 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
 }
 
 /// Returns the names of `phases`. A training phase is "dense" while nothing is pruned, and
-/// "pruned" afterwards; other phases have the name of their kind. Names that several phases share
-/// are numbered.
-fn names(phases: &[Phase]) -> Vec<String> {
-    let mut is_pruned = false;
+/// "pruned" afterwards, or from the start of a run that `is_pruned` by given masks; other phases
+/// have the name of their kind. Names that several phases share are numbered.
+fn names(phases: &[Phase], mut is_pruned: bool) -> Vec<String> {
     let bases = phases.iter().map(|phase| {
         let base = match phase {
             Phase::Train(_) if is_pruned => "pruned",
@@ -113,17 +114,22 @@ mod tests {
             kinds.iter().map(parse).collect()
         };
         assert_eq!(
-            names(&list(&["train", "prune", "rewind", "train"])),
+            names(&list(&["train", "prune", "rewind", "train"]), false),
             ["dense", "prune", "rewind", "pruned"]
         );
         assert_eq!(
-            names(&list(&[
-                "train", "prune", "train", "prune", "train", "train"
-            ])),
+            names(
+                &list(&["train", "prune", "train", "prune", "train", "train"]),
+                false
+            ),
             [
                 "dense", "prune-1", "pruned-1", "prune-2", "pruned-2", "pruned-3"
             ]
         );
-        assert_eq!(names(&list(&["prune", "regrow"])), ["prune", "regrow"]);
+        assert_eq!(
+            names(&list(&["prune", "regrow"]), false),
+            ["prune", "regrow"]
+        );
+        assert_eq!(names(&list(&["train"]), true), ["pruned"]);
     }
 }

@@ -1,0 +1,94 @@
+//! `rarefy eval` of a network in floats: of a run, or given by its architecture and weights.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::console::Console;
+use super::deployable::{Deployable, Given};
+use super::next::{Line, free};
+use super::table::percent;
+use super::{interrupt, run_data, usage};
+use crate::numbers::thousands;
+use crate::pruning::source;
+use crate::training::floats;
+
+/// The report.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The accuracy, 0 to 1.
+    accuracy: f64,
+    /// The number of images.
+    samples: usize,
+    /// The number of images classified correctly.
+    correct: usize,
+    /// Name of the dataset.
+    data: String,
+    /// Number of test images that the network was trained on; `None` if unknown.
+    trained_on: Option<usize>,
+    /// The type of numbers that the network was computed with.
+    arithmetic: &'static str,
+}
+
+/// Evaluates the network that is `given`.
+pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
+    let (data, accuracy, trained_on) = match Deployable::open(given, console)? {
+        Deployable::Alone(alone) => (alone.data, alone.accuracy, None),
+        Deployable::Run(run) => {
+            let data = run_data::load(&run, given.data, console)?;
+            let is_own = data.fingerprint() == run.recipe.data_fingerprint;
+            let (trained, stop) = (run.trained(), interrupt::flag());
+            source::fits(trained.graph(), &data)?;
+            let evaluated = floats::evaluate(trained.graph(), trained.state(), &data, stop);
+            let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
+            let trained_on = is_own.then(|| data.repeated());
+            (data, evaluated.accuracy, trained_on)
+        }
+    };
+    if !data.reading.has_labels() {
+        return Err(usage::wrong(format!(
+            "{} has no labels, so there is no accuracy: give labelled data, or compare a container with the network (`rarefy eval MODEL --against`)",
+            data.name
+        )));
+    }
+    let samples = data.test.len();
+    let report = Report {
+        accuracy,
+        samples,
+        correct: (accuracy * samples as f64).round() as usize,
+        data: data.name,
+        trained_on,
+        arithmetic: "f32",
+    };
+    let text = || {
+        format!(
+            "{} of {} test images of {} correct in floats: {}",
+            thousands(report.correct),
+            thousands(samples),
+            report.data,
+            percent(accuracy)
+        )
+    };
+    console.result(&report, text, export_line(given))
+}
+
+/// Returns the command that exports the network that is `given`.
+fn export_line(given: Given<'_>) -> Line {
+    let mut line = Line::new(&["export"]);
+    if let Some(folder) = given.folder {
+        line = line.path(folder);
+    }
+    if let Some(arch) = given.arch {
+        line = line.option("--arch", arch);
+    }
+    if let Some(weights) = given.weights {
+        line = line.option("--weights", weights);
+    }
+    if let Some(masks) = given.masks {
+        line = line.option("--masks", masks.name());
+    }
+    if let Some(data) = given.data {
+        line = line.option("--data", data);
+    }
+    let line = given.scale.repeated(given.reading.repeated(line));
+    line.option("-o", free("model.rfy"))
+}
