@@ -10,7 +10,7 @@
 use super::Scores;
 use crate::graph::Prunable;
 use crate::pruning::compression::Compression;
-use crate::pruning::ranking::Selector;
+use crate::pruning::ranking::{Selector, TOGETHER};
 
 /// The connections of a tensor that no round has removed, ascending by element. Every round reads
 /// all of them several times, so each value is a list of its own.
@@ -65,27 +65,52 @@ impl Remaining {
     /// Removes the connections that `selector` does not select, and returns them.
     fn remove(&mut self, selector: &mut Selector) -> Removed {
         let mut removed = Removed::default();
+        let elements = self.elements.as_mut_slice();
+        let magnitudes = &mut self.magnitudes[..elements.len()];
+        let scores = &mut self.scores[..elements.len()];
         let (mut from, mut to) = (0, 0);
         for end in &mut self.ends {
-            for at in from..*end {
-                let (element, score) = (self.elements[at], self.scores[at]);
-                let is_kept = selector.selects(score);
-                if !is_kept {
-                    removed.elements.push(element);
-                    removed.scores.push(score);
+            while from < *end {
+                if let Some(group) = scores[from..*end].first_chunk()
+                    && selector.selects_all(group)
+                {
+                    move_group(elements, from, to);
+                    move_group(magnitudes, from, to);
+                    move_group(scores, from, to);
+                    (from, to) = (from + TOGETHER, to + TOGETHER);
+                    continue;
                 }
-                self.elements[to] = element;
-                self.magnitudes[to] = self.magnitudes[at];
-                self.scores[to] = score;
-                to += usize::from(is_kept);
+                for at in from..(from + TOGETHER).min(*end) {
+                    let (element, score) = (elements[at], scores[at]);
+                    if selector.selects(score) {
+                        elements[to] = element;
+                        magnitudes[to] = magnitudes[at];
+                        scores[to] = score;
+                        to += 1;
+                    } else {
+                        removed.elements.push(element);
+                        removed.scores.push(score);
+                    }
+                }
+                from = (from + TOGETHER).min(*end);
             }
-            from = *end;
             *end = to;
         }
         self.elements.truncate(to);
         self.magnitudes.truncate(to);
         self.scores.truncate(to);
         removed
+    }
+}
+
+/// Copies the [`TOGETHER`] elements of `list` from `from` on to the place `to`.
+#[inline]
+fn move_group<T: Copy>(list: &mut [T], from: usize, to: usize) {
+    let group: Option<&[T; TOGETHER]> = list[from..].first_chunk();
+    if let Some(&group) = group
+        && let Some(place) = list[to..].first_chunk_mut()
+    {
+        *place = group;
     }
 }
 
@@ -142,7 +167,8 @@ impl Rounds {
         if kept == self.left() {
             return;
         }
-        let mut selector = Selector::new(self.scores(), self.left(), kept);
+        let lists = self.alive.iter().map(|alive| alive.scores.as_slice());
+        let mut selector = Selector::new(&lists.collect::<Vec<_>>(), kept);
         let alive = self.alive.iter_mut();
         let removed: Vec<Removed> = alive.map(|alive| alive.remove(&mut selector)).collect();
         let removed = removed.iter().map(|r| (&r.elements[..], &r.scores[..]));

@@ -151,11 +151,13 @@ impl Backward<'_> {
                 gradients: &mut *self.gradients,
                 sums: &self.sums[output * width..(output + 1) * width],
             };
-            let mut at = 0;
-            while at + TOGETHER <= elements.len() {
+            // An assignment, because the function that copies slices is not inlined here.
+            let (together, _) = scores.as_chunks_mut::<TOGETHER>();
+            for group in 0..together.len() {
                 let mut through = [[0.0; N]; TOGETHER];
                 for k in 0..TOGETHER {
-                    through[k] = row.extend(elements[at + k], magnitudes[at + k]);
+                    let at = group * TOGETHER + k;
+                    through[k] = row.extend(elements[at], magnitudes[at]);
                 }
                 let mut totals = [0.0; TOGETHER];
                 for lane in 0..N {
@@ -163,17 +165,15 @@ impl Backward<'_> {
                         totals[k] += through[k][lane];
                     }
                 }
-                scores[at..at + TOGETHER].copy_from_slice(&totals);
-                at += TOGETHER;
+                together[group] = totals;
             }
-            while at < elements.len() {
+            for at in scores.len() / TOGETHER * TOGETHER..scores.len() {
                 let through: [f64; N] = row.extend(elements[at], magnitudes[at]);
                 let mut total = 0.0;
                 for lane in 0..N {
                     total += through[lane];
                 }
                 scores[at] = total;
-                at += 1;
             }
         }
     }
