@@ -213,6 +213,7 @@ fn set_keys<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     /// Checks that keys order connections by score if the scores never change.
     #[test]
@@ -254,5 +255,53 @@ mod tests {
             order
         };
         assert_eq!(rank(&keys), rank(&scores.concat()));
+    }
+
+    /// Compares with plain filters, on rows of several groups and with equal scores.
+    #[test]
+    fn a_round_removes_the_lowest_scores_of_long_rows() {
+        let tensor = |(node, shape): (usize, [usize; 2])| Prunable {
+            name: format!("layer{node}.weight"),
+            shape: shape.to_vec(),
+            node,
+        };
+        let shapes = [[3, 50], [7, 8], [40, 1]].into_iter().enumerate();
+        let tensors: Vec<Prunable> = shapes.map(tensor).collect();
+        let mut random = Random::new(2);
+        let kernels: Vec<Vec<f64>> = (tensors.iter())
+            .map(|tensor| (0..tensor.len()).map(|_| random.normal()).collect())
+            .collect();
+        let mut rounds = Rounds::new(&tensors, &kernels, 6, Compression::new(4.0).unwrap());
+        for _ in 0..6 {
+            for score in rounds.alive.iter_mut().flat_map(|alive| &mut alive.scores) {
+                *score = random.below(40) as f64;
+            }
+            let before = rounds.alive.clone();
+            let mut order: Vec<(usize, usize)> = (before.iter().enumerate())
+                .flat_map(|(layer, alive)| (0..alive.scores.len()).map(move |at| (layer, at)))
+                .collect();
+            order.sort_by(|a, b| {
+                let score = |&(layer, at): &(usize, usize)| before[layer].scores[at];
+                score(b).total_cmp(&score(a))
+            });
+            order.truncate(rounds.kept_next());
+            order.sort_unstable();
+            rounds.remove();
+            assert_eq!(rounds.left(), order.len());
+            for (layer, after) in rounds.alive.iter().enumerate() {
+                let kept = order.iter().filter(|place| place.0 == layer);
+                let kept: Vec<usize> = kept.map(|place| place.1).collect();
+                let (before, row) = (&before[layer], tensors[layer].shape[1]);
+                let of = |list: &[f64]| -> Vec<f64> { kept.iter().map(|&at| list[at]).collect() };
+                let elements: Vec<u32> = kept.iter().map(|&at| before.elements[at]).collect();
+                assert_eq!(after.magnitudes, of(&before.magnitudes));
+                assert_eq!(after.scores, of(&before.scores));
+                for (output, &end) in after.ends.iter().enumerate() {
+                    let limit = ((output + 1) * row) as u32;
+                    assert_eq!(end, elements.partition_point(|&e| e < limit));
+                }
+                assert_eq!(after.elements, elements);
+            }
+        }
     }
 }
