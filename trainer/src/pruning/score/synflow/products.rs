@@ -4,6 +4,11 @@
 //! sum adds the same terms in the same order whatever the processor, so scores have the same bits
 //! everywhere.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "the functions of iterators are not always inlined into vectorised loops"
+)]
+
 use std::ops::Range;
 
 use crate::pruning::score::rounds::Remaining;
