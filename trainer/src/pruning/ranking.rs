@@ -13,11 +13,22 @@ const BITS: u32 = 17;
 #[inline]
 fn key(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
-    if bits >> 63 == 1 {
-        !bits
-    } else {
-        bits | 1 << 63
+    // All bits of a negative score are flipped, and the sign of any other.
+    let sign = (bits.cast_signed() >> 63).cast_unsigned();
+    bits ^ (sign | 1 << 63)
+}
+
+/// The number of scores that are compared with a threshold together: most are above it.
+pub(super) const TOGETHER: usize = 8;
+
+/// Checks whether the keys of all `scores` are above `threshold`.
+#[inline]
+fn are_above(scores: &[f64; TOGETHER], threshold: u64) -> bool {
+    let mut above = true;
+    for &score in scores {
+        above &= key(score) > threshold;
     }
+    above
 }
 
 /// Returns the `count` highest scores of all `lists` together: for each list its elements among
@@ -44,9 +55,7 @@ pub(super) fn highest(lists: &[&[f64]], count: usize) -> Vec<Vec<(u32, u32)>> {
 /// Returns the `count` highest scores of all `lists` together: for each list its elements among
 /// them, ascending.
 pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
-    let total = lists.iter().map(|list| list.len()).sum();
-    let scores = lists.iter().copied().flatten().copied();
-    let mut selector = Selector::new(scores, total, count);
+    let mut selector = Selector::new(lists, count);
     let mut choose = |list: &&[f64]| {
         let places = (0..).zip(list.iter());
         places
@@ -67,17 +76,13 @@ pub(super) struct Selector {
 }
 
 impl Selector {
-    /// Returns the selector of the `count` highest of `scores`.
-    pub(super) fn new(
-        scores: impl Iterator<Item = f64> + Clone,
-        total: usize,
-        count: usize,
-    ) -> Self {
+    /// Returns the selector of the `count` highest scores of all `lists` together.
+    pub(super) fn new(lists: &[&[f64]], count: usize) -> Self {
+        let total = lists.iter().map(|list| list.len()).sum();
         let (lowest, ties) = match count {
             0 => (u64::MAX, 0),
             _ if count >= total => (0, total),
-            _ => near_lowest(scores.clone(), total, count)
-                .unwrap_or_else(|| threshold(scores, count)),
+            _ => near_lowest(lists, total, count).unwrap_or_else(|| threshold(lists, count)),
         };
         Self { lowest, ties }
     }
@@ -93,11 +98,18 @@ impl Selector {
         self.ties -= usize::from(selected);
         selected
     }
+
+    /// Checks whether all of `scores` are selected, whatever came before them.
+    #[inline]
+    pub(super) fn selects_all(&self, scores: &[f64; TOGETHER]) -> bool {
+        are_above(scores, self.lowest)
+    }
 }
 
-/// Returns the key of the `count`-th highest of `scores` (1 for the highest), and the number of
-/// scores with exactly this key among the `count` highest.
-fn threshold(scores: impl Iterator<Item = f64> + Clone, count: usize) -> (u64, usize) {
+/// Returns the key of the `count`-th highest score of `lists` (1 for the highest), and the number
+/// of scores with exactly this key among the `count` highest.
+fn threshold(lists: &[&[f64]], count: usize) -> (u64, usize) {
+    let scores = lists.iter().copied().flatten().copied();
     let shift = 64 - BITS;
     let mut histogram = vec![0_u32; 1 << BITS];
     scores
@@ -125,33 +137,44 @@ fn threshold(scores: impl Iterator<Item = f64> + Clone, count: usize) -> (u64, u
 /// The maximum number of scores that [`near_lowest`] samples to guess a threshold.
 const SAMPLES: usize = 1 << 12;
 
-/// Returns what [`threshold`] does for `total` scores if nearly all of them are selected, as in
+/// Returns what [`threshold`] does for the `total` scores if nearly all of them are selected, as in
 /// one of many pruning rounds: after a guess from a sample, one pass collects the scores that are
 /// about as low as the threshold. Returns `None` if there are too few scores for a sample, if more
 /// than a quarter of them are not selected, or if the guess was too low.
-fn near_lowest(
-    scores: impl Iterator<Item = f64> + Clone,
-    total: usize,
-    count: usize,
-) -> Option<(u64, usize)> {
+fn near_lowest(lists: &[&[f64]], total: usize, count: usize) -> Option<(u64, usize)> {
     let others = total - count;
     if total < 8 * SAMPLES || others > total / 4 {
         return None;
     }
     let stride = total.div_ceil(SAMPLES);
-    let mut sample: Vec<u64> = scores.clone().step_by(stride).map(key).collect();
+    let mut sample = Vec::with_capacity(SAMPLES);
+    let mut next = 0;
+    for list in lists {
+        while next < list.len() {
+            sample.push(key(list[next]));
+            next += stride;
+        }
+        next -= list.len();
+    }
     // The expected number of samples below the threshold, plus five standard deviations and a
     // margin.
     let expected = others / stride;
     let place = (expected + 5 * expected.isqrt() + 16).min(sample.len() - 1);
     let (_, &mut bound, _) = sample.select_nth_unstable(place);
     let mut low = Vec::with_capacity(2 * others);
-    scores.for_each(|score| {
-        let key = key(score);
-        if key <= bound {
-            low.push(key);
+    let mut collect = |scores: &[f64]| {
+        let keys = scores.iter().map(|&score| key(score));
+        low.extend(keys.filter(|&key| key <= bound));
+    };
+    for list in lists {
+        let (groups, rest) = list.as_chunks::<TOGETHER>();
+        for group in groups {
+            if !are_above(group, bound) {
+                collect(group);
+            }
         }
-    });
+        collect(rest);
+    }
     if low.len() <= others {
         return None;
     }
@@ -215,15 +238,17 @@ mod tests {
                 scores.sort_by(f64::total_cmp);
             }
             for others in [1, 7, total / 22, total / 4] {
-                let (scores, count) = (scores.iter().copied(), total - others);
-                if let Some(near) = near_lowest(scores.clone(), total, count) {
-                    assert_eq!(near, threshold(scores, count), "{round} {others}");
+                // Lists of any length, also of none.
+                let (first, second) = scores.split_at(12_347);
+                let (lists, count) = ([first, &[], second], total - others);
+                if let Some(near) = near_lowest(&lists, total, count) {
+                    assert_eq!(near, threshold(&lists, count), "{round} {others}");
                     found += 1;
                 }
             }
         }
         assert!(found > 40, "only {found} of 48 guesses sufficed");
-        let half = (0..total).map(|at| at as f64);
-        assert_eq!(near_lowest(half, total, total / 2), None);
+        let half: Vec<f64> = (0..total).map(|at| at as f64).collect();
+        assert_eq!(near_lowest(&[&half], total, total / 2), None);
     }
 }

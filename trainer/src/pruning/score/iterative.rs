@@ -27,7 +27,12 @@ pub fn scores(
     let data = source.data("snip/iterative")?;
     // The variance of a batch norm needs two images.
     let count = (snip::images(source.graph, source.snip) / snip::ROUNDS).max(2);
-    let mut rounds = Rounds::new(&source.graph.prunable(), snip::ROUNDS, compression);
+    let mut rounds = Rounds::new(
+        &source.graph.prunable(),
+        kernels.values(),
+        snip::ROUNDS,
+        compression,
+    );
     let mut masked = kernels.values().to_vec();
     for round in 0..snip::ROUNDS {
         source.step(round, snip::ROUNDS)?;
@@ -45,10 +50,9 @@ pub fn scores(
             |logits, classes| source.snip.loss.mean(logits, classes),
             |_| source.step(round, snip::ROUNDS),
         )?;
-        set_scores(&mut rounds, &masked, &gradient);
+        set_scores(&mut rounds, &gradient);
         if round == 0 || rounds.left() == source.graph.total() {
-            let scores = rounds.alive.iter().flatten().map(|c| c.value);
-            ties::check("snip/iterative", scores)?;
+            ties::check("snip/iterative", rounds.scores())?;
         }
         rounds.remove();
         apply_mask(&mut masked, kernels.values(), &rounds);
@@ -57,11 +61,11 @@ pub fn scores(
 }
 
 /// Sets the scores of the remaining connections to `|g w|`.
-fn set_scores(rounds: &mut Rounds, kernels: &[Vec<f64>], gradient: &Scores) {
-    for ((alive, kernel), gradient) in rounds.alive.iter_mut().zip(kernels).zip(gradient) {
-        for connection in alive {
-            let element = connection.element as usize;
-            connection.value = (kernel[element] * gradient[element]).abs();
+fn set_scores(rounds: &mut Rounds, gradient: &Scores) {
+    for (alive, gradient) in rounds.alive.iter_mut().zip(gradient) {
+        let weights = alive.elements.iter().zip(&alive.magnitudes);
+        for (score, (&element, magnitude)) in alive.scores.iter_mut().zip(weights) {
+            *score = magnitude * gradient[element as usize].abs();
         }
     }
 }
@@ -70,8 +74,8 @@ fn set_scores(rounds: &mut Rounds, kernels: &[Vec<f64>], gradient: &Scores) {
 fn apply_mask(masked: &mut [Vec<f64>], kernels: &[Vec<f64>], rounds: &Rounds) {
     for ((alive, masked), kernel) in rounds.alive.iter().zip(masked).zip(kernels) {
         masked.fill(0.0);
-        for connection in alive {
-            let element = connection.element as usize;
+        for &element in &alive.elements {
+            let element = element as usize;
             masked[element] = kernel[element];
         }
     }

@@ -10,14 +10,27 @@
 use super::Scores;
 use crate::graph::Prunable;
 use crate::pruning::compression::Compression;
-use crate::pruning::paths::Connection;
-use crate::pruning::ranking::Selector;
+use crate::pruning::ranking::{Selector, TOGETHER};
+
+/// The connections of a tensor that no round has removed, ascending by element. Every round reads
+/// all of them several times, so each value is a list of its own.
+#[derive(Debug, Clone)]
+pub struct Remaining {
+    /// The flat index of each weight in its tensor, row-major.
+    pub elements: Vec<u32>,
+    /// The magnitude |w| of each weight.
+    pub magnitudes: Vec<f64>,
+    /// The score of each connection.
+    pub scores: Vec<f64>,
+    /// Per output, the end of its connections in these lists.
+    pub ends: Vec<usize>,
+}
 
 /// The state of iterative pruning.
 #[derive(Debug)]
 pub struct Rounds {
-    /// The remaining connections and their scores: one list per tensor, ascending by element.
-    pub alive: Vec<Vec<Connection<f64>>>,
+    /// The remaining connections and their scores, per tensor.
+    pub alive: Vec<Remaining>,
     /// The keys of the removed connections.
     keys: Scores,
     /// The sparsity after the last round.
@@ -28,20 +41,93 @@ pub struct Rounds {
     done: usize,
 }
 
-impl Rounds {
-    /// Prepares `rounds` rounds over `tensors` that keep as many connections as direct pruning to
-    /// `compression`.
-    pub fn new(tensors: &[Prunable], rounds: usize, compression: Compression) -> Self {
-        let all = |tensor: &Prunable| {
-            let elements = 0..tensor.len() as u32;
-            let alive = elements.map(|element| Connection {
-                element,
-                value: 0.0,
-            });
-            alive.collect()
-        };
+/// The connections of a tensor that a round removes.
+#[derive(Debug, Default)]
+struct Removed {
+    elements: Vec<u32>,
+    scores: Vec<f64>,
+}
+
+impl Remaining {
+    /// Creates the list of all connections of `tensor`, whose weights are `kernel`; their scores
+    /// are 0.
+    pub fn all(tensor: &Prunable, kernel: &[f64]) -> Self {
+        let outputs = tensor.shape[0];
+        let row = kernel.len() / outputs;
         Self {
-            alive: tensors.iter().map(all).collect(),
+            elements: (0..kernel.len() as u32).collect(),
+            magnitudes: kernel.iter().map(|weight| weight.abs()).collect(),
+            scores: vec![0.0; kernel.len()],
+            ends: (1..=outputs).map(|output| output * row).collect(),
+        }
+    }
+
+    /// Removes the connections that `selector` does not select, and returns them.
+    fn remove(&mut self, selector: &mut Selector) -> Removed {
+        let mut removed = Removed::default();
+        let elements = self.elements.as_mut_slice();
+        let magnitudes = &mut self.magnitudes[..elements.len()];
+        let scores = &mut self.scores[..elements.len()];
+        let (mut from, mut to) = (0, 0);
+        for end in &mut self.ends {
+            while from < *end {
+                if let Some(group) = scores[from..*end].first_chunk()
+                    && selector.selects_all(group)
+                {
+                    move_group(elements, from, to);
+                    move_group(magnitudes, from, to);
+                    move_group(scores, from, to);
+                    (from, to) = (from + TOGETHER, to + TOGETHER);
+                    continue;
+                }
+                for at in from..(from + TOGETHER).min(*end) {
+                    let (element, score) = (elements[at], scores[at]);
+                    if selector.selects(score) {
+                        elements[to] = element;
+                        magnitudes[to] = magnitudes[at];
+                        scores[to] = score;
+                        to += 1;
+                    } else {
+                        removed.elements.push(element);
+                        removed.scores.push(score);
+                    }
+                }
+                from = (from + TOGETHER).min(*end);
+            }
+            *end = to;
+        }
+        self.elements.truncate(to);
+        self.magnitudes.truncate(to);
+        self.scores.truncate(to);
+        removed
+    }
+}
+
+/// Copies the [`TOGETHER`] elements of `list` from `from` on to the place `to`.
+#[inline]
+fn move_group<T: Copy>(list: &mut [T], from: usize, to: usize) {
+    let group: Option<&[T; TOGETHER]> = list[from..].first_chunk();
+    if let Some(&group) = group
+        && let Some(place) = list[to..].first_chunk_mut()
+    {
+        *place = group;
+    }
+}
+
+impl Rounds {
+    /// Prepares `rounds` rounds over `tensors`, whose weights are `kernels`, that keep as many
+    /// connections as direct pruning to `compression`.
+    pub fn new(
+        tensors: &[Prunable],
+        kernels: &[Vec<f64>],
+        rounds: usize,
+        compression: Compression,
+    ) -> Self {
+        let pairs = tensors.iter().zip(kernels);
+        Self {
+            alive: pairs
+                .map(|(tensor, kernel)| Remaining::all(tensor, kernel))
+                .collect(),
             keys: tensors.iter().map(|t| vec![0.0; t.len()]).collect(),
             sparsity: compression.sparsity(),
             rounds,
@@ -49,9 +135,14 @@ impl Rounds {
         }
     }
 
+    /// Returns the scores of the remaining connections.
+    pub fn scores(&self) -> impl Iterator<Item = f64> + Clone {
+        self.alive.iter().flat_map(|alive| &alive.scores).copied()
+    }
+
     /// Returns the number of remaining connections.
     pub fn left(&self) -> usize {
-        self.alive.iter().map(Vec::len).sum()
+        self.alive.iter().map(|alive| alive.elements.len()).sum()
     }
 
     /// Returns the number of connections that the next round keeps.
@@ -68,29 +159,20 @@ impl Rounds {
         self.kept_next() == self.left() && self.done + 1 < self.rounds
     }
 
-    /// Runs the next round: removes the connections of the lowest scores, which are the values of
-    /// `alive`. Of equal scores the higher index is removed first.
+    /// Runs the next round: removes the connections of the lowest scores. Of equal scores the
+    /// higher index is removed first.
     pub fn remove(&mut self) {
         let kept = self.kept_next();
         self.done += 1;
         if kept == self.left() {
             return;
         }
-        let scores = self.alive.iter().flatten().map(|c| c.value);
-        let mut selector = Selector::new(scores, self.left(), kept);
-        let remove = |alive: &mut Vec<Connection<f64>>| {
-            let mut removed = Vec::new();
-            alive.retain(|&connection| {
-                let is_kept = selector.selects(connection.value);
-                if !is_kept {
-                    removed.push(connection);
-                }
-                is_kept
-            });
-            removed
-        };
-        let all_removed: Vec<Vec<Connection<f64>>> = self.alive.iter_mut().map(remove).collect();
-        set_keys(&mut self.keys, &all_removed, 2 * self.done);
+        let lists = self.alive.iter().map(|alive| alive.scores.as_slice());
+        let mut selector = Selector::new(&lists.collect::<Vec<_>>(), kept);
+        let alive = self.alive.iter_mut();
+        let removed: Vec<Removed> = alive.map(|alive| alive.remove(&mut selector)).collect();
+        let removed = removed.iter().map(|r| (&r.elements[..], &r.scores[..]));
+        set_keys(&mut self.keys, removed, 2 * self.done);
     }
 
     /// Returns the keys, one list per tensor.
@@ -99,25 +181,31 @@ impl Rounds {
     /// normalised to 0 to 1 over the round. The keys of the remaining connections, by their last
     /// scores, are above all others.
     pub fn keys(mut self) -> Scores {
-        set_keys(&mut self.keys, &self.alive, 2 * (self.rounds + 1));
+        let alive = self.alive.iter().map(|a| (&a.elements[..], &a.scores[..]));
+        set_keys(&mut self.keys, alive, 2 * (self.rounds + 1));
         self.keys
     }
 }
 
-/// Sets the key of each of `connections` to `base` plus its score, normalised to 0 to 1 over all.
-fn set_keys(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize) {
-    let values = || connections.iter().flatten().map(|c| c.value);
-    let (lowest, highest) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| {
-        (a.min(value), b.max(value))
+/// Sets the keys of connections, given per tensor as elements and scores, to `base` plus their
+/// scores, normalised to 0 to 1 over all.
+fn set_keys<'a>(
+    keys: &mut Scores,
+    connections: impl Iterator<Item = (&'a [u32], &'a [f64])> + Clone,
+    base: usize,
+) {
+    let scores = connections.clone().flat_map(|(_, scores)| scores);
+    let (lowest, highest) = scores.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &score| {
+        (a.min(score), b.max(score))
     });
     let range = if highest > lowest {
         highest - lowest
     } else {
         1.0
     };
-    for (keys, connections) in keys.iter_mut().zip(connections) {
-        for &Connection { element, value } in connections {
-            keys[element as usize] = base as f64 + (value - lowest) / range;
+    for (keys, (elements, scores)) in keys.iter_mut().zip(connections) {
+        for (&element, score) in elements.iter().zip(scores) {
+            keys[element as usize] = base as f64 + (score - lowest) / range;
         }
     }
 }
@@ -125,6 +213,7 @@ fn set_keys(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     /// Checks that keys order connections by score if the scores never change.
     #[test]
@@ -136,12 +225,13 @@ mod tests {
             node,
         };
         let tensors: Vec<Prunable> = scores.iter().enumerate().map(tensor).collect();
-        let mut rounds = Rounds::new(&tensors, 4, Compression::new(5.0).unwrap());
+        let kernels = scores.clone();
+        let mut rounds = Rounds::new(&tensors, &kernels, 4, Compression::new(5.0).unwrap());
         let mut left = Vec::new();
         for _ in 0..4 {
             for (alive, scores) in rounds.alive.iter_mut().zip(&scores) {
-                for connection in alive {
-                    connection.value = scores[connection.element as usize];
+                for (score, &element) in alive.scores.iter_mut().zip(&alive.elements) {
+                    *score = scores[element as usize];
                 }
             }
             rounds.remove();
@@ -149,6 +239,15 @@ mod tests {
         }
         // 10 - int(10 - 10 (1/5)^(t/4)).
         assert_eq!(left, [7, 5, 3, 2]);
+        // The last round keeps 8 and 9.
+        let last = [&rounds.alive[0], &rounds.alive[1]];
+        assert_eq!(last.map(|alive| alive.elements.as_slice()), [[3], [2]]);
+        assert_eq!(
+            last.map(|alive| alive.magnitudes.as_slice()),
+            [[8.0], [9.0]]
+        );
+        assert_eq!(last[0].ends, [0, 0, 0, 1]);
+        assert_eq!(last[1].ends, [0, 0, 1, 1, 1, 1]);
         let keys: Vec<f64> = rounds.keys().into_iter().flatten().collect();
         let rank = |values: &[f64]| {
             let mut order: Vec<usize> = (0..values.len()).collect();
@@ -156,5 +255,53 @@ mod tests {
             order
         };
         assert_eq!(rank(&keys), rank(&scores.concat()));
+    }
+
+    /// Compares with plain filters, on rows of several groups and with equal scores.
+    #[test]
+    fn a_round_removes_the_lowest_scores_of_long_rows() {
+        let tensor = |(node, shape): (usize, [usize; 2])| Prunable {
+            name: format!("layer{node}.weight"),
+            shape: shape.to_vec(),
+            node,
+        };
+        let shapes = [[3, 50], [7, 8], [40, 1]].into_iter().enumerate();
+        let tensors: Vec<Prunable> = shapes.map(tensor).collect();
+        let mut random = Random::new(2);
+        let kernels: Vec<Vec<f64>> = (tensors.iter())
+            .map(|tensor| (0..tensor.len()).map(|_| random.normal()).collect())
+            .collect();
+        let mut rounds = Rounds::new(&tensors, &kernels, 6, Compression::new(4.0).unwrap());
+        for _ in 0..6 {
+            for score in rounds.alive.iter_mut().flat_map(|alive| &mut alive.scores) {
+                *score = random.below(40) as f64;
+            }
+            let before = rounds.alive.clone();
+            let mut order: Vec<(usize, usize)> = (before.iter().enumerate())
+                .flat_map(|(layer, alive)| (0..alive.scores.len()).map(move |at| (layer, at)))
+                .collect();
+            order.sort_by(|a, b| {
+                let score = |&(layer, at): &(usize, usize)| before[layer].scores[at];
+                score(b).total_cmp(&score(a))
+            });
+            order.truncate(rounds.kept_next());
+            order.sort_unstable();
+            rounds.remove();
+            assert_eq!(rounds.left(), order.len());
+            for (layer, after) in rounds.alive.iter().enumerate() {
+                let kept = order.iter().filter(|place| place.0 == layer);
+                let kept: Vec<usize> = kept.map(|place| place.1).collect();
+                let (before, row) = (&before[layer], tensors[layer].shape[1]);
+                let of = |list: &[f64]| -> Vec<f64> { kept.iter().map(|&at| list[at]).collect() };
+                let elements: Vec<u32> = kept.iter().map(|&at| before.elements[at]).collect();
+                assert_eq!(after.magnitudes, of(&before.magnitudes));
+                assert_eq!(after.scores, of(&before.scores));
+                for (output, &end) in after.ends.iter().enumerate() {
+                    let limit = ((output + 1) * row) as u32;
+                    assert_eq!(end, elements.partition_point(|&e| e < limit));
+                }
+                assert_eq!(after.elements, elements);
+            }
+        }
     }
 }

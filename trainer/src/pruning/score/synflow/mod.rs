@@ -6,7 +6,7 @@
 //! a path sum over the semiring (+, x). It needs no data.
 //!
 //! Because the input is constant, most positions of early feature maps have equal sums: each class
-//! of them is computed once (`places`), by products of connections and columns of values (`layer`).
+//! of them is computed once (`places`), by products of connections and columns of values (`layer`, `products`).
 //! Each of a hundred rounds scores the connections that the previous one left, so rounds become
 //! cheaper. In f64, no product overflows or underflows in the deepest predefined network.
 
@@ -18,6 +18,7 @@ use crate::pruning::source::Source;
 
 mod layer;
 mod places;
+mod products;
 mod sweep;
 
 use sweep::Sweep;
@@ -37,13 +38,12 @@ pub fn scores(
 ) -> Result<Scores, PruneError> {
     let tensors = source.graph.prunable();
     let sweep = Sweep::new(source.graph);
-    let mut rounds = Rounds::new(&tensors, ROUNDS, compression);
+    let mut rounds = Rounds::new(&tensors, kernels, ROUNDS, compression);
     for round in 0..ROUNDS {
         source.step(round, ROUNDS)?;
         if !rounds.is_idle() {
-            set_scores(&mut rounds, &sweep, kernels);
-            let has_flow = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
-            if round == 0 && !has_flow() {
+            sweep.run(&mut rounds.alive);
+            if round == 0 && !rounds.scores().any(|score| score > 0.0) {
                 return Err(PruneError::NoFlow);
             }
         }
@@ -52,22 +52,13 @@ pub fn scores(
     Ok(rounds.keys())
 }
 
-/// Sets the scores of the remaining connections to the synaptic flow through them.
-fn set_scores(rounds: &mut Rounds, sweep: &Sweep, kernels: &[Vec<f64>]) {
-    for (alive, kernel) in rounds.alive.iter_mut().zip(kernels) {
-        for connection in alive {
-            connection.value = kernel[connection.element as usize].abs();
-        }
-    }
-    sweep.run(&mut rounds.alive);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::architecture::by_name;
-    use crate::graph::{Graph, Operation, Padding, Pooling, Window};
+    use crate::graph::{Graph, Operation, Padding, Pooling, Prunable, Window};
     use crate::pruning::paths::{Connection, Semiring, sum_over_paths};
+    use crate::pruning::score::rounds::Remaining;
     use crate::pruning::units::Mode;
     use crate::random::Random;
 
@@ -205,6 +196,24 @@ mod tests {
             .collect()
     }
 
+    /// Returns what `Sweep` reads: the lists of `connections`, of whose values it needs the
+    /// magnitudes.
+    fn remaining(graph: &Graph, connections: &[Vec<Connection<f64>>]) -> Vec<Remaining> {
+        let list = |(tensor, connections): (&Prunable, &Vec<Connection<f64>>)| {
+            let row = (tensor.len() / tensor.shape[0]) as u32;
+            let before = |output: usize| {
+                connections.partition_point(|c| c.element < (output as u32 + 1) * row)
+            };
+            Remaining {
+                elements: connections.iter().map(|c| c.element).collect(),
+                magnitudes: connections.iter().map(|c| c.value).collect(),
+                scores: vec![f64::NAN; connections.len()],
+                ends: (0..tensor.shape[0]).map(before).collect(),
+            }
+        };
+        graph.prunable().iter().zip(connections).map(list).collect()
+    }
+
     /// Compares with path sums at every position, of dense and of pruned networks.
     #[test]
     fn classes_of_positions_give_the_sums_of_all_positions() {
@@ -216,13 +225,14 @@ mod tests {
                 for layer in &mut connections {
                     layer.retain(|_| random.unit() < share);
                 }
-                let (mut expected, mut found) = (connections.clone(), connections.clone());
+                let mut expected = connections.clone();
+                let mut found = remaining(&graph, &connections);
                 let flow = sum_over_paths::<SynapticFlow>(&graph, &mut expected, Mode::Exact);
                 let all: f64 = flow.from_input(graph.nodes().len() - 1).iter().sum();
                 assert!((Sweep::new(&graph).run(&mut found) - all).abs() <= 1e-12 * all);
-                for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-                    assert_eq!(found.element, expected.element);
-                    let difference = (found.value - expected.value).abs();
+                let found = found.iter().flat_map(|layer| &layer.scores);
+                for (found, expected) in found.zip(expected.iter().flatten()) {
+                    let difference = (found - expected.value).abs();
                     assert!(
                         difference <= 1e-11 * expected.value,
                         "{found:?} {expected:?}"
@@ -240,14 +250,14 @@ mod tests {
         let mut random = Random::new(1);
         let all = random_connections(&graph, &mut random);
         let sweep = Sweep::new(&graph);
-        let mut scored = all.clone();
+        let mut scored = remaining(&graph, &all);
         let whole = sweep.run(&mut scored);
         for (layer, connections) in scored.iter().enumerate() {
-            for (place, connection) in connections.iter().enumerate() {
+            for (place, score) in connections.scores.iter().enumerate() {
                 let mut rest = all.clone();
                 rest[layer].remove(place);
-                let lost = whole - sweep.run(&mut rest);
-                assert!((lost - connection.value).abs() < 1e-10 * whole, "{lost}");
+                let lost = whole - sweep.run(&mut remaining(&graph, &rest));
+                assert!((lost - score).abs() < 1e-10 * whole, "{lost}");
             }
         }
     }

@@ -7,7 +7,7 @@
 use super::layer::Layer;
 use super::places::{PADDING, Places, Reads};
 use crate::graph::{Graph, Operation};
-use crate::pruning::paths::Connection;
+use crate::pruning::score::rounds::Remaining;
 
 /// What one node computes from one of its sources.
 #[derive(Debug)]
@@ -125,11 +125,9 @@ impl Sweep {
         }
     }
 
-    /// Replaces the value of each connection by the sum over all paths through it, and returns the
-    /// sum over all paths.
-    ///
-    /// `connections` holds one list per prunable tensor, ascending by element.
-    pub(super) fn run(&self, connections: &mut [Vec<Connection<f64>>]) -> f64 {
+    /// Sets the score of each connection to the sum over all paths through it, and returns the sum
+    /// over all paths. `connections` are those of each prunable tensor.
+    pub(super) fn run(&self, connections: &mut [Remaining]) -> f64 {
         let empty = || -> Vec<Vec<f64>> { self.lengths.iter().map(|&n| vec![0.0; n]).collect() };
         let (mut from_input, mut to_output) = (empty(), empty());
         from_input[0].fill(1.0);
