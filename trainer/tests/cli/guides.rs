@@ -33,7 +33,10 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 /// Returns their number.
 fn follow(name: &str, folder: &Path, before: impl Fn(&str)) -> usize {
     let page = page(name);
-    let lines: Vec<&str> = blocks(&page, "sh").into_iter().flat_map(str::lines).collect();
+    let lines: Vec<&str> = blocks(&page, "sh")
+        .into_iter()
+        .flat_map(str::lines)
+        .collect();
     for line in &lines {
         let arguments = line.strip_prefix("rarefy ").expect(line);
         before(line);
@@ -57,6 +60,7 @@ fn the_guide_from_pytorch_runs() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     copy_onnx("torch-dynamo-lenet-300-100.onnx", folder);
+    write_arrays(&folder.join("data.npz"), &[1, 14, 14], 10);
     let text = page("pytorch.md");
     fs::write(folder.join("net.toml"), blocks(&text, "toml")[0]).unwrap();
     let commands = follow("pytorch.md", folder, |_| {
@@ -72,7 +76,8 @@ fn the_guide_from_pytorch_runs() {
 #[test]
 fn the_guide_from_keras_runs() {
     let folder = tempfile::tempdir().unwrap();
-    copy_onnx("keras-cnn.onnx", folder.path());
+    copy_onnx("keras-mlp.onnx", folder.path());
+    write_arrays(&folder.path().join("data.npz"), &[12, 12], 10);
     assert_eq!(follow("keras.md", folder.path(), |_| ()), 5);
 }
 
@@ -82,13 +87,9 @@ fn the_guide_to_data_runs() {
     let folder = folder.path();
     let text = page("data.md");
     fs::write(folder.join("motion.toml"), blocks(&text, "toml")[0]).unwrap();
-    fs::write(
-        folder.join("motion.csv"),
-        table(blocks(&text, "csv")[0]),
-    )
-    .unwrap();
-    arrays(&folder.join("motion.npz"));
-    pictures(&folder.join("photos"));
+    fs::write(folder.join("motion.csv"), table(blocks(&text, "csv")[0])).unwrap();
+    write_arrays(&folder.join("motion.npz"), &[3], 2);
+    write_pictures(&folder.join("photos"));
     assert_eq!(follow("data.md", folder, |_| ()), 8);
 }
 
@@ -96,51 +97,49 @@ fn the_guide_to_data_runs() {
 fn table(beginning: &str) -> String {
     let mut text = beginning.to_owned();
     for row in 0..120 {
-        let [x, y, z] = features(row);
-        let label = ["still", "walk"][row % 2];
-        writeln!(text, "{x},{y},{z},{label}").unwrap();
+        let [x, y, z] = [0, 1, 2].map(|column| feature(row, 2, column));
+        writeln!(text, "{x},{y},{z},{}", ["still", "walk"][row % 2]).unwrap();
     }
     text
 }
 
-/// Returns the features of sample `row`, which is of class `row % 2`.
-fn features(row: usize) -> [f32; 3] {
-    let noise = (row * 37 % 29) as f32 / 29.0;
-    let x = 2.0 * (row % 2) as f32;
-    [x + noise, noise - 0.5, 9.8 - noise]
+/// Returns the feature in `column` of sample `row`, which belongs to class `row % classes`.
+fn feature(row: usize, classes: usize, column: usize) -> u8 {
+    let noise = (row * 37 + column * 11) % 29;
+    let is_on = column % classes == row % classes;
+    (noise + if is_on { 200 } else { 0 }) as u8
 }
 
-/// Writes an archive of numpy's arrays: `x_train`, `y_train`, `x_test` and `y_test`.
-fn arrays(path: &Path) {
+/// Writes an archive of numpy's arrays with samples of this shape: `x_train`, `y_train`, `x_test`
+/// and `y_test`.
+fn write_arrays(path: &Path, shape: &[usize], classes: usize) {
     let mut archive = ZipWriter::new(File::create(path).unwrap());
-    for (part, rows) in [("train", 0..120), ("test", 120..160)] {
-        let count = rows.len();
-        let x: Vec<u8> = (rows.clone().flat_map(features))
-            .flat_map(f32::to_le_bytes)
-            .collect();
-        let y: Vec<u8> = rows.map(|row| (row % 2) as u8).collect();
-        for (name, kind, shape, bytes) in [
-            ("x", "<f4", format!("({count}, 3)"), x),
-            ("y", "|u1", format!("({count},)"), y),
-        ] {
-            let options = SimpleFileOptions::default();
-            archive
-                .start_file(format!("{name}_{part}.npy"), options)
-                .unwrap();
-            let header =
-                format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
-            archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
-            let length = header.len() as u16;
-            archive.write_all(&length.to_le_bytes()).unwrap();
-            archive.write_all(header.as_bytes()).unwrap();
-            archive.write_all(&bytes).unwrap();
-        }
+    let mut write = |name: String, shape: &[usize], bytes: Vec<u8>| {
+        let options = SimpleFileOptions::default();
+        archive.start_file(format!("{name}.npy"), options).unwrap();
+        let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({sizes}), }}\n");
+        archive.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        let length = header.len() as u16;
+        archive.write_all(&length.to_le_bytes()).unwrap();
+        archive.write_all(header.as_bytes()).unwrap();
+        archive.write_all(&bytes).unwrap();
+    };
+    let columns: usize = shape.iter().product();
+    for (part, rows) in [("train", 0..200), ("test", 200..300)] {
+        let features = rows
+            .clone()
+            .flat_map(|row| (0..columns).map(move |column| feature(row, classes, column)));
+        let labels = rows.clone().map(|row| (row % classes) as u8);
+        let all = [&[rows.len()], shape].concat();
+        write(format!("x_{part}"), &all, features.collect());
+        write(format!("y_{part}"), &all[..1], labels.collect());
     }
     archive.finish().unwrap();
 }
 
 /// Writes 12 pictures of each of ten classes.
-fn pictures(folder: &Path) {
+fn write_pictures(folder: &Path) {
     let digits = digits::load().test;
     let mut counts = [0; 10];
     for (index, &label) in digits.labels().iter().enumerate() {
