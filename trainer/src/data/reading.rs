@@ -24,8 +24,8 @@ pub struct Reading {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_share: Option<TestShare>,
     /// The column of labels in a table: its name, or its number from 1. By default the one called
-    /// `label`, `class`, `target` or `y`, or else the last. [`NO_LABELS`] says that arrays have no
-    /// labels.
+    /// `label`, `class`, `target` or `y` (unless there is an `x`), or else the last.
+    /// [`NO_LABELS`] says that arrays have no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The shape (channels, height, width) of a row's features, in row-major order.

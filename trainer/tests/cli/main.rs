@@ -26,6 +26,7 @@ mod exports;
 mod faulty_weights;
 #[path = "../onnx/file.rs"]
 mod file;
+mod guides;
 mod imports;
 mod interrupts;
 mod kills;

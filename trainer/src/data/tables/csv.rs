@@ -16,7 +16,8 @@ use super::{classes, part};
 use crate::data::content;
 use crate::data::reading::Reading;
 
-/// Names of the column of labels, if none is stated.
+/// Names of the column of labels, if none is stated: the first of these that is there. A `y` beside
+/// an `x` is a coordinate.
 const LABELS: [&str; 4] = ["label", "class", "target", "y"];
 
 /// The rows of a table.
@@ -215,8 +216,13 @@ fn label_column(
         return Err(TableError::new(file, "has one column", advice));
     }
     let Some(stated) = &reading.label else {
-        let is_usual = |column: &String| LABELS.iter().any(|it| column.eq_ignore_ascii_case(it));
-        let usual = columns.iter().position(is_usual).filter(|_| is_header);
+        let find = |name: &str| {
+            let mut columns = columns.iter();
+            columns.position(|column| column.eq_ignore_ascii_case(name))
+        };
+        let is_label = |name: &&&str| **name != "y" || find("x").is_none();
+        let mut names = LABELS.iter().filter(is_label).filter(|_| is_header);
+        let usual = names.find_map(|name| find(name));
         return Ok(usual.unwrap_or(columns.len() - 1));
     };
     let named = columns.iter().position(|column| column == stated);
@@ -266,6 +272,10 @@ mod tests {
             ("0, 1.5, -2\n\n1, 3, 4e-3\n", Some("1"), "1"),
             ("\"k, l\",y,b\n0,1.5,-2\n1,3,4e-3\n", Some("k, l"), "k, l"),
             ("k,y,b\n0,1.5,-2\n1,3,4e-3\n", Some("1"), "k"),
+            ("k,Y,b\n1.5,0,-2\n3,1,4e-3\n", None, "Y"),
+            ("x,y,label\n1.5,-2,0\n3,4e-3,1\n", None, "label"),
+            ("x,y,kind\n1.5,-2,0\n3,4e-3,1\n", None, "kind"),
+            ("y,b,class\n1.5,-2,0\n3,4e-3,1\n", None, "class"),
         ] {
             let parts = table(text, label).unwrap();
             assert_eq!(parts.train.values, doubles, "{text}");
