@@ -21,7 +21,7 @@ pub(crate) fn networks() -> Vec<NetworkSpec> {
         convolution([1, 130, 256], [3, 3], [2, 2]),
         convolution([200, 18, 18], [3, 3], [1, 1]),
         convolution([3, 250, 80], [240, 20], [1, 2]),
-        pooling([2, 255, 120], [250, 40], [2, 3]),
+        pooling([2, 250, 110], [240, 30], [10, 15]),
     ]
 }
 
