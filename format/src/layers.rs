@@ -300,6 +300,8 @@ impl<'a> Layers<'a> {
 
 /// Returns the error of a block that ends within the next `count` of its bytes, of which `block`
 /// are left.
+#[cold]
+#[inline(never)]
 const fn too_short(layer: usize, record: &Record, block: Bytes<'_>, count: usize) -> ParseError {
     ParseError::BlockLength {
         layer,

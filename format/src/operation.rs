@@ -92,6 +92,9 @@ impl Window {
 
     /// Reads the extension of a geometry; returns the first invalid byte as the error, which is the
     /// geometry's 0 if the window is compact.
+    // Kept out of line so that reading other geometries does not take more registers.
+    #[cold]
+    #[inline(never)]
     const fn from_extension(bytes: [u8; EXTENSION_BYTES], padding: Margin) -> Result<Window, u8> {
         let [height, width, strides, zero] = bytes;
         let window = Window {
