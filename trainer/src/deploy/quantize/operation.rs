@@ -44,7 +44,8 @@ pub(super) fn input(network: &Network) -> Result<Shape, Reason> {
 /// skip becomes a convolution with a single position, since only convolutions support skips.
 ///
 /// # Errors
-/// Returns an error if a window, its stride, its padding or its pooling is too large for the format.
+/// Returns an error if a window, its stride, its padding or its pooling is too large for the
+/// format.
 pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, Reason> {
     let kind = |kind| match kind {
         graph::Pooling::Max => Pooling::Max,
