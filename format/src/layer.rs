@@ -5,7 +5,7 @@ use crate::bytes::check;
 use crate::encoding::rice::Rice;
 use crate::encoding::{self, BlockParts, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::operation::{GEOMETRY_BYTES, Operation, Window};
+use crate::operation::{EXTENSION_BYTES, GEOMETRY_BYTES, Operation, Window};
 use crate::record::{LINKS_BYTES, Links, Record};
 use crate::shape::{Buffer, Shape};
 
@@ -112,7 +112,7 @@ impl<'a> Layer<'a> {
     pub const fn columns(&self) -> usize {
         match self.operation {
             Operation::Conv { window, .. } if cfg!(feature = "maps") => {
-                self.source.shape.channels as usize * window.size as usize * window.size as usize
+                self.source.shape.channels as usize * window.area()
             }
             Operation::Pool { .. } if cfg!(feature = "maps") => 0,
             _ => self.source.shape.len(),
@@ -197,8 +197,11 @@ impl<'a> Layer<'a> {
     #[must_use]
     pub fn parts(&self) -> BlockParts {
         let mut parts = self.weights().parts();
-        if !matches!(self.operation, Operation::Dense) {
+        if let Operation::Conv { window, .. } | Operation::Pool { window, .. } = self.operation {
             parts.parameters += GEOMETRY_BYTES;
+            if !window.is_compact() {
+                parts.parameters += EXTENSION_BYTES;
+            }
         }
         if self.linked {
             parts.parameters += LINKS_BYTES;
@@ -355,9 +358,7 @@ impl<'a> Layer<'a> {
     pub const fn sums(&self) -> Shape {
         let mut shape = Shape::flat(self.record.outputs);
         if let Some(window) = self.window() {
-            let (map, padding) = (self.source.shape, window.padding);
-            shape.height = window.outputs(padding.top, map.height, padding.bottom);
-            shape.width = window.outputs(padding.left, map.width, padding.right);
+            [shape.height, shape.width] = window.outputs(self.source.shape);
         }
         shape
     }

@@ -9,7 +9,7 @@ use crate::bytes::{Bytes, check};
 use crate::error::ParseError;
 use crate::header::{HEADER_BYTES, Header};
 use crate::layer::{Layer, overlap};
-use crate::operation::{GEOMETRY_BYTES, Geometry, Operation};
+use crate::operation::{EXTENSION_BYTES, GEOMETRY_BYTES, Geometry, Operation};
 use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
 use crate::shape::{Buffer, Margin, Shape};
 
@@ -84,7 +84,7 @@ impl<'a> Layers<'a> {
 
     /// Reads the next layer, checking no more than reading it requires; returns `None` after the
     /// last.
-    // Not split, although it has 75 lines: any split makes engines larger, since structs then pass
+    // Not split, although it has 76 lines: any split makes engines larger, since structs then pass
     // through memory instead of registers.
     #[inline(always)]
     pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
@@ -94,11 +94,6 @@ impl<'a> Layers<'a> {
         };
         let record = check!(Record::read(layer, record));
         let (padding, mut block) = check!(self.block(&record));
-        let too_short = ParseError::BlockLength {
-            layer,
-            needed: GEOMETRY_BYTES + LINKS_BYTES,
-            found: record.length,
-        };
         let last = layer + 1 == self.count;
 
         let (mut operation, mut margin, mut taps) = (Operation::Dense, Margin::NONE, 0);
@@ -110,9 +105,16 @@ impl<'a> Layers<'a> {
                 });
             }
             let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
-                return Err(too_short);
+                return Err(too_short(layer, &record, block, GEOMETRY_BYTES));
             };
-            match Geometry::read(record.operation, bytes) {
+            let mut extension = None;
+            if bytes[0] == 0 {
+                extension = block.array::<EXTENSION_BYTES>();
+                if extension.is_none() {
+                    return Err(too_short(layer, &record, block, EXTENSION_BYTES));
+                }
+            }
+            match Geometry::read(record.operation, bytes, extension) {
                 Ok(geometry) => {
                     operation = geometry.operation;
                     margin = geometry.margin;
@@ -127,7 +129,7 @@ impl<'a> Layers<'a> {
                 return Err(ParseError::UnknownOperation { layer, found: 0x40 });
             }
             let Some(bytes) = block.array::<LINKS_BYTES>() else {
-                return Err(too_short);
+                return Err(too_short(layer, &record, block, LINKS_BYTES));
             };
             links = Links::from_bytes(bytes);
         }
@@ -293,6 +295,18 @@ impl<'a> Layers<'a> {
             layer += 1;
         }
         HEADER_BYTES + RECORD_BYTES * layer + end
+    }
+}
+
+/// Returns the error of a block that ends within the next `count` of its bytes, of which `block`
+/// are left.
+#[cold]
+#[inline(never)]
+const fn too_short(layer: usize, record: &Record, block: Bytes<'_>, count: usize) -> ParseError {
+    ParseError::BlockLength {
+        layer,
+        needed: record.length - block.rest().len() + count,
+        found: record.length,
     }
 }
 

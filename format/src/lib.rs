@@ -95,7 +95,9 @@ pub use layer::SPARE_WORDS;
 pub use layer::{Layer, MAX_SOURCE_BYTES};
 pub use layers::Layers;
 pub use model::Model;
-pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
+pub use operation::{
+    EXTENSION_BYTES, GEOMETRY_BYTES, MAX_STRIDE, MAX_WINDOW, Operation, Pooling, Window,
+};
 #[cfg(feature = "alloc")]
 pub use record::MAX_BLOCK_BYTES;
 pub use record::{LINKS_BYTES, Links, RECORD_BYTES};

@@ -114,7 +114,7 @@ fn integers(
             }
         }
         Operation::Conv { window, pooling } => {
-            let (_, width) = positions(window, shape);
+            let [_, width] = positions(window, shape);
             let mut output = Vec::new();
             for (channel, (&bias, row)) in bias.iter().zip(rows).enumerate() {
                 let mut sums = convolved(bias, row, source, shape, window);
@@ -143,7 +143,7 @@ fn convolved(
     shape: Shape,
     window: Window,
 ) -> Vec<i32> {
-    let (height, width) = positions(window, shape);
+    let [height, width] = positions(window, shape);
     let mut sums = Vec::with_capacity(height * width);
     for y in 0..height {
         for x in 0..width {
@@ -158,9 +158,9 @@ fn convolved(
 
 /// Computes a pooling layer.
 fn pool(source: &[u8], shape: Shape, window: Window, pooling: Pooling, shift: u8) -> Vec<u8> {
-    let (height, width) = positions(window, shape);
+    let [height, width] = positions(window, shape);
     let mut output = Vec::new();
-    let area = usize::from(window.size) * usize::from(window.size);
+    let area = window.area();
     for channel in 0..usize::from(shape.channels) {
         for y in 0..height {
             for x in 0..width {
@@ -180,22 +180,19 @@ fn pool(source: &[u8], shape: Shape, window: Window, pooling: Pooling, shift: u8
     output
 }
 
-/// Returns the number of positions of a window over a map, as (height, width).
-fn positions(window: Window, shape: Shape) -> (usize, usize) {
-    let padding = window.padding;
-    let height = window.outputs(padding.top, shape.height, padding.bottom);
-    let width = window.outputs(padding.left, shape.width, padding.right);
-    (height.into(), width.into())
+/// Returns the number of positions of a window over a map, down and across.
+fn positions(window: Window, shape: Shape) -> [usize; 2] {
+    window.outputs(shape).map(usize::from)
 }
 
 /// Returns the value that a column reads at output position (y, x): 0 outside the map.
 fn tap(source: &[u8], shape: Shape, window: Window, column: usize, y: usize, x: usize) -> u8 {
-    let size = usize::from(window.size);
+    let across = usize::from(window.size[1]);
     let (height, width) = (usize::from(shape.height), usize::from(shape.width));
-    let (channel, tap) = (column / (size * size), column % (size * size));
-    let stride = usize::from(window.stride);
-    let row = (y * stride + tap / size).checked_sub(window.padding.top.into());
-    let position = (x * stride + tap % size).checked_sub(window.padding.left.into());
+    let (channel, tap) = (column / window.area(), column % window.area());
+    let stride = window.stride.map(usize::from);
+    let row = (y * stride[0] + tap / across).checked_sub(window.padding.top.into());
+    let position = (x * stride[1] + tap % across).checked_sub(window.padding.left.into());
     match (row, position) {
         (Some(row), Some(position)) if row < height && position < width => {
             source[(channel * height + row) * width + position]

@@ -272,19 +272,19 @@ READERS = {
 
 class Window:
     def __init__(self, size, stride, padding):
-        self.size, self.stride = size, stride
+        self.size, self.stride = size, stride  # each (height, width)
         self.top, self.left, self.bottom, self.right = padding
 
     def outputs(self, height, width):
-        height = self.top + height + self.bottom - self.size
-        width = self.left + width + self.right - self.size
+        height = self.top + height + self.bottom - self.size[0]
+        width = self.left + width + self.right - self.size[1]
         need(height >= 0 and width >= 0, "a window that does not fit")
-        return height // self.stride + 1, width // self.stride + 1
+        return height // self.stride[0] + 1, width // self.stride[1] + 1
 
     def tap(self, shape, values, channel, down, right, y, x):
         """The value at (down, right) of the window at output position (y, x)."""
         _, height, width = shape
-        row, column = y * self.stride + down - self.top, x * self.stride + right - self.left
+        row, column = y * self.stride[0] + down - self.top, x * self.stride[1] + right - self.left
         if 0 <= row < height and 0 <= column < width:
             return values[(channel * height + row) * width + column]
         return 0
@@ -336,7 +336,15 @@ def read(data):
         layer.pooling, layer.pool = 0, 1
         if layer.operation != DENSE:
             steps, before, after, pool, _, _, _ = struct.unpack("<6BH", block.take(8))
-            layer.window = Window(*nibbles(steps), nibbles(before) + nibbles(after))
+            (size, stride) = nibbles(steps)
+            size, stride = (size, size), (stride, stride)
+            if steps == 0:
+                high, wide, strides, zero = block.take(4)
+                size, stride = (high, wide), nibbles(strides)
+                short = high == wide <= 15 and stride[0] == stride[1]
+                need(zero == 0 and not short, "an extension that is not needed")
+            need(0 not in size + stride, "a window without size or stride")
+            layer.window = Window(size, stride, nibbles(before) + nibbles(after))
             layer.pooling = pool & 3
             if layer.operation == CONV and layer.pooling:
                 layer.pool = pool >> 2
@@ -350,7 +358,7 @@ def read(data):
         if layer.operation == DENSE:
             columns, shape = channels * height * width, (outputs, 1, 1)
         else:
-            columns = channels * layer.window.size**2
+            columns = channels * layer.window.size[0] * layer.window.size[1]
             layer.height, layer.width = layer.window.outputs(height, width)
             shape = (outputs, layer.height // layer.pool, layer.width // layer.pool)
         shapes.append(shape)
@@ -395,15 +403,15 @@ def dense_f32(layer, source, last):
 
 
 def conv(layer, shape, source, skip):
-    window, size, out = layer.window, layer.window.size, []
+    window, (high, wide), out = layer.window, layer.window.size, []
     for channel, (bias, row) in enumerate(zip(layer.bias, layer.rows)):
         sums = []
         for y in range(layer.height):
             for x in range(layer.width):
                 acc = bias
                 for column, weight in row:
-                    seen, tap = divmod(column, size * size)
-                    acc += weight * window.tap(shape, source, seen, tap // size, tap % size, y, x)
+                    seen, tap = divmod(column, high * wide)
+                    acc += weight * window.tap(shape, source, seen, tap // wide, tap % wide, y, x)
                 if skip is not None:
                     place = (channel * layer.height + y) * layer.width + x
                     acc += skip[place] << layer.skip_shift
@@ -423,8 +431,9 @@ def pool(layer, shape, source):
     for channel in range(shape[0]):
         for y in range(layer.height):
             for x in range(layer.width):
-                steps = range(layer.window.size)
-                part = [layer.window.tap(shape, source, channel, i, j, y, x) for i in steps for j in steps]
+                high, wide = layer.window.size
+                taps = [(i, j) for i in range(high) for j in range(wide)]
+                part = [layer.window.tap(shape, source, channel, i, j, y, x) for i, j in taps]
                 if layer.pooling == 1:
                     out.append(max(part))
                 else:

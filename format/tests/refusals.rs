@@ -36,16 +36,13 @@ mod at {
 }
 
 fn window(size: u8, padding: u8) -> Window {
-    Window {
-        size,
-        stride: 1,
-        padding: Margin {
-            top: padding,
-            left: padding,
-            bottom: padding,
-            right: padding,
-        },
-    }
+    let padding = Margin {
+        top: padding,
+        left: padding,
+        bottom: padding,
+        right: padding,
+    };
+    Window::square(size, 1, padding)
 }
 
 fn layer(operation: Operation, encoding: Encoding, rows: Vec<Vec<(u16, i16)>>) -> LayerSpec {
@@ -103,6 +100,54 @@ mod map {
     pub(crate) const BOTH: usize = 108;
     pub(crate) const FIRST: usize = 112;
     pub(crate) const BYTES: usize = 116;
+}
+
+/// Returns a network of two extended geometries, of which the first is followed by links: a
+/// convolution of 3 x 2 that adds its source, and pooling of 2 x 3 with strides of 2 x 1.
+fn extended() -> NetworkSpec {
+    let window = |size, stride| Window {
+        size,
+        stride,
+        padding: Margin::NONE,
+    };
+    let conv = |size| Operation::Conv {
+        window: window(size, [1, 1]),
+        pooling: None,
+    };
+    let mut added = layer(conv([3, 2]), Encoding::Csr, vec![vec![(5, 7)]]);
+    added.source = 2;
+    added.skip = Some(SkipSpec { back: 1, shift: 2 });
+    let pool = LayerSpec {
+        operation: Operation::Pool {
+            pooling: Pooling::Max,
+            window: window([2, 3], [2, 1]),
+        },
+        encoding: Encoding::None,
+        weights: WeightsSpec::None,
+        ..layer(Operation::Dense, Encoding::None, vec![vec![]])
+    };
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 6,
+            width: 5,
+        },
+        layers: vec![
+            layer(conv([3, 2]), Encoding::Csr, vec![vec![(0, 3)]]),
+            added,
+            pool,
+            layer(Operation::Dense, Encoding::Dense, vec![vec![(3, 1)]]),
+        ],
+    }
+}
+
+/// The offsets of the geometries of [`extended`], and of the record of its pooling layer.
+mod ext {
+    pub(crate) const RECORD_2: usize = 32;
+    pub(crate) const CONV: usize = 48;
+    pub(crate) const LINKS: usize = 60;
+    pub(crate) const POOL: usize = 101;
+    pub(crate) const BYTES: usize = 132;
 }
 
 /// Returns two convolutions of one channel, of which the second adds the first, and a dense layer.
@@ -199,12 +244,17 @@ fn forged(network: &NetworkSpec, patches: &[(usize, &[u8])]) -> Result<(), E> {
 
 #[test]
 fn the_networks_are_accepted_without_a_forgery() {
-    for (network, bytes) in [(plain(), at::BYTES), (maps(), map::BYTES)] {
+    for (network, bytes) in [
+        (plain(), at::BYTES),
+        (maps(), map::BYTES),
+        (extended(), ext::BYTES),
+    ] {
         assert_eq!(write(&network).unwrap().len(), bytes);
     }
     for network in [
         plain(),
         maps(),
+        extended(),
         linked(),
         coded(),
         odd(),
@@ -256,6 +306,26 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(12, &[0xF0, 0xFF])], E::SourceTooLarge { layer: 0, max: MAX_SOURCE_BYTES, found: 6 * 65_522 }),
     (maps, &[(map::CONV + 6, &[1])], E::Taps { layer: 0, stated: 1, found: 2 }),
     (maps, &[(map::POOL + 6, &[1])], E::Taps { layer: 1, stated: 1, found: 0 }),
+    // Extended geometries: no height, width or stride, a last byte that is not 0, a window for
+    // which eight bytes are enough (3 x 3; 15 x 15; 1 x 1), and a block without room for them.
+    (extended, &[(ext::CONV, &[0x30])], E::Field { layer: 0, found: 0x30 }),
+    (extended, &[(ext::CONV + 8, &[0])], E::Field { layer: 0, found: 0 }),
+    (extended, &[(ext::CONV + 9, &[0])], E::Field { layer: 0, found: 0 }),
+    (extended, &[(ext::CONV + 10, &[0x10])], E::Field { layer: 0, found: 0x10 }),
+    (extended, &[(ext::CONV + 10, &[0x01])], E::Field { layer: 0, found: 0x01 }),
+    (extended, &[(ext::CONV + 10, &[0x00])], E::Field { layer: 0, found: 0x00 }),
+    (extended, &[(ext::CONV + 11, &[9])], E::Field { layer: 0, found: 9 }),
+    (extended, &[(ext::CONV + 9, &[3])], E::Field { layer: 0, found: 0 }),
+    (extended, &[(ext::CONV + 8, &[15, 15])], E::Field { layer: 0, found: 0 }),
+    (extended, &[(ext::CONV + 8, &[16, 16])], E::EmptyLayer { layer: 0, inputs: 30, outputs: 0 }),
+    (extended, &[(ext::CONV + 8, &[1, 1])], E::Field { layer: 0, found: 0 }),
+    (extended, &[(ext::CONV + 10, &[0x21])], E::Link { layer: 1, back: 1 }),
+    (extended, &[(ext::POOL + 8, &[3, 3, 0x11])], E::Field { layer: 2, found: 0 }),
+    (extended, &[(ext::POOL + 8, &[255, 1])], E::EmptyLayer { layer: 2, inputs: 16, outputs: 0 }),
+    (extended, &[(ext::RECORD_2 + 6, &[7])], E::BlockLength { layer: 2, needed: 8, found: 7 }),
+    (extended, &[(ext::RECORD_2 + 6, &[11])], E::BlockLength { layer: 2, needed: 12, found: 11 }),
+    (extended, &[(ext::RECORD_2 + 6, &[15])], E::BlockLength { layer: 2, needed: 16, found: 15 }),
+    (extended, &[(ext::LINKS, &[0x02])], E::Link { layer: 0, back: 2 }),
     // Links.
     (linked, &[(link::LAYER_0, &[0x02])], E::Link { layer: 0, back: 2 }),
     (linked, &[(link::LAYER_1, &[0x10])], E::Link { layer: 1, back: 0 }),
@@ -457,6 +527,19 @@ fn the_writer_rejects_networks_without_a_layout() {
         refused(|network| network.layers[0].encoding = Encoding::None),
         SpecError::Unfit(Unfit::Operation)
     );
+    for window in [
+        Window::square(0, 1, Margin::NONE),
+        Window::square(1, 16, Margin::NONE),
+        window(1, 16),
+    ] {
+        let mut network = maps();
+        network.layers[1].operation = Operation::Pool {
+            pooling: Pooling::Max,
+            window,
+        };
+        let error = SpecError::Window;
+        assert_eq!(write(&network), Err(WriteError::Layer { layer: 1, error }));
+    }
     let mut overlong = coded();
     overlong.layers[0].weights = WeightsSpec::Integers {
         bias: vec![1 << 24 | 1, 0],

@@ -128,9 +128,10 @@ fn convolve(
         Some((rarefy_format::Pooling::Max, size)) => (FusedPooling::Max, size),
         Some((rarefy_format::Pooling::Average, size)) => (FusedPooling::Average, size),
     };
+    let ([down, stride], row) = (window.stride.map(usize::from), reads.row_stride());
     let geometry = Convolution {
-        stride: window.stride.into(),
-        source_row: reads.row_stride(),
+        stride,
+        down: row.saturating_mul(down),
         height: writes.shape.height.into(),
         width: writes.shape.width.into(),
         output_row: writes.row_stride(),
@@ -142,11 +143,8 @@ fn convolve(
         zeros: cfg!(cortex_m = "v7em") && has_zeros(source),
     };
     let grouped = geometry.groups();
-    let strides = WindowStrides {
-        size: window.size.into(),
-        row: reads.row_stride(),
-        plane: reads.channel_stride(),
-    };
+    let size = window.size.map(usize::from);
+    let strides = WindowStrides::new(size, row, reads.channel_stride());
     let source = source.get(corner(&reads, window.padding)..)?;
     let mut output = output.get_mut(corner(&writes, Margin::NONE)..)?;
     let mut skip = match skip {
@@ -177,14 +175,17 @@ fn pool(layer: &Layer<'_>, source: &[u8], output: &mut [u8]) -> Option<()> {
         return None;
     };
     let (reads, writes) = (layer.source(), layer.output());
+    let ([down, stride], row) = (window.stride.map(usize::from), reads.row_stride());
     let geometry = Pooling {
         reduction: match pooling {
             rarefy_format::Pooling::Max => Reduction::Max,
             rarefy_format::Pooling::Average => Reduction::Average(layer.shift()),
         },
-        size: window.size.into(),
-        stride: window.stride.into(),
-        source_row: reads.row_stride(),
+        rows: window.size[0].into(),
+        columns: window.size[1].into(),
+        source_row: row,
+        stride,
+        down: row.saturating_mul(down),
         height: writes.shape.height.into(),
         width: writes.shape.width.into(),
         output_row: writes.row_stride(),

@@ -51,11 +51,7 @@ fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
 
 /// Returns a window without padding whose stride is its size.
 fn window(size: u8) -> Window {
-    Window {
-        size,
-        stride: size,
-        padding: Margin::NONE,
-    }
+    Window::square(size, size, Margin::NONE)
 }
 
 /// Returns a network that averages over windows of 2 x 2 values: in random networks, averages often
@@ -72,6 +68,63 @@ fn averaged() -> NetworkSpec {
         ..identity(operation, 1)
     };
     network(vec![pool], 4)
+}
+
+/// Returns a network of rectangular windows with unequal strides and uneven padding: a convolution
+/// that averages 2 x 2 positions, one that adds its source, and a mean over the whole map.
+fn oblong() -> NetworkSpec {
+    let window = |size, stride, [top, left, bottom, right]: [u8; 4]| Window {
+        size,
+        stride,
+        padding: Margin {
+            top,
+            left,
+            bottom,
+            right,
+        },
+    };
+    let layer = |window: Window, pooling, outputs: usize, columns: u16| {
+        let weight =
+            |row: usize, column: u16| (column, [3, -2, 5, 1, -4][(row + column as usize) % 5]);
+        let row = |row| (0..columns).map(|column| weight(row, column)).collect();
+        LayerSpec {
+            operation: Operation::Conv { window, pooling },
+            ..LayerSpec::dense(
+                Encoding::Csr,
+                5,
+                vec![300; outputs],
+                (0..outputs).map(row).collect(),
+            )
+        }
+    };
+    // 1 x 21 x 9 to 2 x 9 x 8, to 2 x 4 x 4, to 2 x 4 x 4, to 2 x 1 x 2.
+    let first = layer(window([10, 4], [2, 1], [2, 1, 3, 1]), None, 2, 40);
+    let pooled = layer(
+        window([1, 7], [1, 1], [0, 3, 0, 3]),
+        Some((Pooling::Average, 2)),
+        2,
+        14,
+    );
+    let mut added = layer(window([3, 1], [1, 1], [1, 0, 1, 0]), None, 2, 6);
+    added.skip = Some(SkipSpec { back: 1, shift: 3 });
+    let pool = LayerSpec {
+        operation: Operation::Pool {
+            pooling: Pooling::Average,
+            window: window([4, 3], [1, 1], [0; 4]),
+        },
+        encoding: Encoding::None,
+        shift: 4,
+        weights: WeightsSpec::None,
+        ..identity(Operation::Dense, 2)
+    };
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 21,
+            width: 9,
+        },
+        layers: vec![first, pooled, added, pool, identity(Operation::Dense, 4)],
+    }
 }
 
 /// Returns a network that adds twice its input to its input and halves the sum.
@@ -121,7 +174,7 @@ fn compiled_code_computes_the_logits_of_the_network() {
     let mut main = "fn main() {\n".to_owned();
     let mut expected = Vec::new();
     let mut operations = [0; 3];
-    let plain = [averaged(), added()];
+    let plain = [averaged(), added(), oblong()];
     for seed in 0.. {
         if expected.len() >= NETWORKS * INPUTS {
             break;

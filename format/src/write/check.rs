@@ -5,7 +5,33 @@ use alloc::vec::Vec;
 use super::error::SpecError;
 use super::spec::{LayerSpec, WeightsSpec};
 use crate::encoding::Encoding;
+use crate::operation::{MAX_STRIDE, Operation};
 use crate::record::MAX_BLOCK_BYTES;
+use crate::shape::Margin;
+
+/// The largest size of a fused pooling window: six bits.
+const MAX_POOLING: u8 = 63;
+
+/// Checks that a geometry can state the window of a layer and its fused pooling.
+pub(super) fn check_window(operation: &Operation) -> Result<(), SpecError> {
+    let (window, pooled) = match *operation {
+        Operation::Dense => return Ok(()),
+        Operation::Conv { window, pooling } => (window, pooling.map_or(1, |(_, size)| size)),
+        Operation::Pool { window, .. } => (window, 1),
+    };
+    let [down, across] = window.stride;
+    let Margin {
+        top,
+        left,
+        bottom,
+        right,
+    } = window.padding;
+    let widest = [down, across, top, left, bottom, right].into_iter().max();
+    if window.area() == 0 || widest > Some(MAX_STRIDE) || pooled > MAX_POOLING {
+        return Err(SpecError::Window);
+    }
+    Ok(())
+}
 
 /// Checks that a dense block is not too long for a container, before it is allocated.
 pub(super) fn check_length(spec: &LayerSpec, columns: usize) -> Result<(), SpecError> {

@@ -32,6 +32,8 @@ pub enum SpecError {
     Length(usize),
     /// A source or skip that does not exist or is too far back.
     Link(usize),
+    /// A window without values, or a stride, padding or fused pooling that a geometry cannot state.
+    Window,
     /// A window that does not fit its source, or an output without values.
     Shape,
     /// A place in the arena that links cannot state.
@@ -59,6 +61,7 @@ impl fmt::Display for SpecError {
             SpecError::Outputs(found) => write!(f, "it has {found} outputs or taps, but a container allows at most 65535"),
             SpecError::Length(found) => write!(f, "it takes {found} bytes, but a container allows at most {MAX_BLOCK_BYTES} per layer"),
             SpecError::Link(back) => write!(f, "it refers {back} layers back, but links reach 1 to 15 layers, and not beyond the input"),
+            SpecError::Window => write!(f, "its window is empty, its stride or padding exceeds 15, or its fused pooling exceeds 63"),
             SpecError::Shape => write!(f, "its window does not fit the map that it reads, or its output is empty"),
             SpecError::Place(place) => write!(f, "its output would begin at word {place} of the arena, but a container allows at most word 65535"),
             SpecError::Overflow { row, range } => write!(f, "the sum of row {row} ranges from {} to {}, which overflows 32 bits: scale its weights down", range.least, range.most),

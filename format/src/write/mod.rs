@@ -117,7 +117,7 @@ fn block(spec: &LayerSpec, plan: &Plan) -> Result<Vec<u8>, SpecError> {
         margin: plan.output.margin,
         taps: u16::try_from(plan.taps).map_err(|_| SpecError::Outputs(plan.taps))?,
     };
-    let mut block: Vec<u8> = geometry.to_bytes().into_iter().flatten().collect();
+    let mut block = geometry.to_bytes();
     block.extend(plan.links.iter().flat_map(|links| links.to_bytes()));
     block.extend(&plan.weights);
     Ok(block)

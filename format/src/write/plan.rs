@@ -7,7 +7,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::check::{check_length, check_sums};
+use super::check::{check_length, check_sums, check_window};
 use super::encode::encode;
 use super::error::{SpecError, WriteError};
 use super::shapes::{columns, output_shape, taps};
@@ -110,6 +110,7 @@ fn buffers(network: &NetworkSpec, reads: &[Reads]) -> Result<Vec<Buffer>, WriteE
         if u16::try_from(spec.outputs).is_err() {
             return Err(SpecError::Outputs(spec.outputs).of(layer));
         }
+        check_window(&spec.operation).map_err(|error| error.of(layer))?;
         let shape = output_shape(&spec.operation, spec.outputs, buffers[source].shape);
         buffers.push(Buffer {
             shape: shape.ok_or(SpecError::Shape.of(layer))?,

@@ -11,9 +11,7 @@ use crate::shape::Shape;
 pub(super) fn columns(operation: &Operation, source: Shape) -> usize {
     match operation {
         Operation::Dense => source.len(),
-        Operation::Conv { window, .. } => {
-            usize::from(source.channels) * usize::from(window.size) * usize::from(window.size)
-        }
+        Operation::Conv { window, .. } => usize::from(source.channels) * window.area(),
         Operation::Pool { .. } => 0,
     }
 }
@@ -28,9 +26,7 @@ pub fn output_shape(operation: &Operation, outputs: usize, source: Shape) -> Opt
         Operation::Conv { window, pooling } => (window, pooling.map_or(1, |(_, size)| size)),
         Operation::Pool { window, .. } => (window, 1),
     };
-    let padding = window.padding;
-    let height = window.outputs(padding.top, source.height, padding.bottom);
-    let width = window.outputs(padding.left, source.width, padding.right);
+    let [height, width] = window.outputs(source);
     let shape = Shape {
         channels,
         height: height.checked_div(size.into())?,

@@ -51,7 +51,8 @@ pub struct SkipSpec {
 /// The biases and weights of a layer.
 ///
 /// A row is a list of (column, weight) with strictly increasing columns. A column is the index of
-/// an input of a dense layer, or `(channel * size + y) * size + x` in a convolution.
+/// an input of a dense layer, or `(channel * height + y) * width + x` in a convolution, whose
+/// window has this height and width.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WeightsSpec {
     /// No weights: a pooling layer.

@@ -20,6 +20,8 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
         ("rice-sorted", sorted()),
         ("convolutional", convolutional()),
         ("residual", residual()),
+        ("rectangular", rectangular()),
+        ("global", global()),
     ];
     let sparse = [
         Encoding::Csr,
@@ -129,16 +131,7 @@ fn sorted() -> NetworkSpec {
 /// encodings of convolutions.
 fn convolutional() -> NetworkSpec {
     let mut random = Random::new(20);
-    let padded = |size, stride, [top, left, bottom, right]: [u8; 4]| Window {
-        size,
-        stride,
-        padding: Margin {
-            top,
-            left,
-            bottom,
-            right,
-        },
-    };
+    let padded = |size, stride, sides| Window::square(size, stride, padding(sides));
     let conv = |window, pooling| Operation::Conv { window, pooling };
     let max = Some((Pooling::Max, 2));
     let average = Some((Pooling::Average, 2));
@@ -186,21 +179,85 @@ fn convolutional() -> NetworkSpec {
     }
 }
 
+/// Returns padding of these widths: top, left, bottom, right.
+const fn padding([top, left, bottom, right]: [u8; 4]) -> Margin {
+    Margin {
+        top,
+        left,
+        bottom,
+        right,
+    }
+}
+
+/// Returns a network of rectangular windows: unequal strides, uneven padding, fused pooling, and
+/// pooling layers.
+fn rectangular() -> NetworkSpec {
+    let mut random = Random::new(40);
+    let window = |size, stride, sides| Window {
+        size,
+        stride,
+        padding: padding(sides),
+    };
+    let conv = |window, pooling| Operation::Conv { window, pooling };
+    let max = Some((Pooling::Max, 2));
+    // 1 x 20 x 9 to 3 x 7 x 10; to 3 x 3 x 5; to 3 x 3 x 5; to 4 x 3 x 3; to 4 x 1 x 2.
+    let tall = conv(window([10, 4], [2, 1], [2, 3, 1, 1]), None);
+    let pooled = conv(window([3, 2], [1, 1], [2, 1, 0, 0]), max);
+    let low = window([1, 3], [1, 1], [0, 1, 0, 1]);
+    let narrow = conv(window([3, 1], [1, 2], [1, 0, 1, 0]), None);
+    let average = window([3, 2], [3, 1], [0; 4]);
+    let layers = vec![
+        layer(&mut random, tall, Encoding::Csr, 40, 3, 7),
+        layer(&mut random, pooled, Encoding::Words, 18, 3, 10),
+        pool(Pooling::Max, low, 3, 0),
+        layer(&mut random, narrow, Encoding::Rice, 9, 4, 5),
+        pool(Pooling::Average, average, 4, 3),
+        layer(&mut random, Operation::Dense, Encoding::Csr, 8, 3, 0),
+    ];
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 20,
+            width: 9,
+        },
+        layers,
+    }
+}
+
+/// Returns a network of pooling layers with large windows: a square one of more than 15 rows, and
+/// one that covers the whole map.
+fn global() -> NetworkSpec {
+    let mut random = Random::new(51);
+    let small = Operation::Conv {
+        window: Window::square(2, 1, Margin::NONE),
+        pooling: None,
+    };
+    let whole = Window {
+        size: [7, 3],
+        ..Window::square(1, 1, Margin::NONE)
+    };
+    // 1 x 24 x 20 to 3 x 23 x 19; to 3 x 7 x 3; to 3 x 1 x 1.
+    let layers = vec![
+        layer(&mut random, small, Encoding::Dense, 4, 3, 5),
+        pool(Pooling::Average, Window::square(17, 1, Margin::NONE), 3, 9),
+        pool(Pooling::Average, whole, 3, 5),
+        layer(&mut random, Operation::Dense, Encoding::Csr, 3, 3, 0),
+    ];
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 24,
+            width: 20,
+        },
+        layers,
+    }
+}
+
 /// Returns a network whose padded input is read twice, with distant sources and two additions.
 fn residual() -> NetworkSpec {
     let mut random = Random::new(30);
-    let window = |size, padding| Window {
-        size,
-        stride: 1,
-        padding: Margin {
-            top: padding,
-            left: padding,
-            bottom: padding,
-            right: padding,
-        },
-    };
-    let conv = |size, padding| Operation::Conv {
-        window: window(size, padding),
+    let conv = |size, side| Operation::Conv {
+        window: Window::square(size, 1, padding([side; 4])),
         pooling: None,
     };
     let mut layers = vec![

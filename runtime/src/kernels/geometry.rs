@@ -14,10 +14,10 @@ pub(crate) enum FusedPooling {
 /// The geometry of a convolution, the same for each of its output channels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Convolution {
-    /// The distance between the windows of neighbouring positions, along both axes.
+    /// The distance from the window of a position to that of the next position in its row.
     pub(crate) stride: usize,
-    /// The distance from one row of the source to the next.
-    pub(crate) source_row: usize,
+    /// The distance from the windows of a row of positions to those of the next row.
+    pub(crate) down: usize,
     /// Rows of the output, after pooling.
     pub(crate) height: usize,
     /// Positions per row of the output, after pooling.
@@ -41,13 +41,11 @@ pub(crate) struct Convolution {
 
 impl Convolution {
     /// Returns the number of bytes from the first to the last of `height` x `width` positions,
-    /// inclusive. Rows are `row` apart, and `stride` scales all distances.
+    /// inclusive. Rows are `row` apart, and positions of a row `stride`.
     fn reach(height: usize, width: usize, row: usize, stride: usize) -> usize {
         let down = height.saturating_sub(1).saturating_mul(row);
-        let right = width.saturating_sub(1);
-        down.saturating_add(right)
-            .saturating_mul(stride)
-            .saturating_add(1)
+        let right = width.saturating_sub(1).saturating_mul(stride);
+        down.saturating_add(right).saturating_add(1)
     }
 
     /// Checks that source, skip source and output contain every byte that a channel accesses if its
@@ -62,7 +60,7 @@ impl Convolution {
     ) -> bool {
         let height = self.height.saturating_mul(self.pool);
         let width = self.width.saturating_mul(self.pool);
-        let read = Convolution::reach(height, width, self.source_row, self.stride);
+        let read = Convolution::reach(height, width, self.down, self.stride);
         source.len() >= read.saturating_add(last)
             && output.len() >= Convolution::reach(self.height, self.width, self.output_row, 1)
             && skip.is_none_or(|skip| {
@@ -90,30 +88,32 @@ impl Convolution {
 }
 
 /// Where the weights of a convolution read, relative to a position: the weight at (channel, y, x)
-/// has column `(channel * size + y) * size + x` and reads at offset
-/// `channel * plane + y * row + x`.
+/// has column `(channel * height + y) * width + x` and reads at offset
+/// `channel * plane + y * row + x`, where neighbouring rows of the source are `row` apart and
+/// neighbouring channels `plane`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowStrides {
-    /// Height and width of the window.
-    pub(crate) size: usize,
-    /// The distance from one row of the source to the next.
-    pub(crate) row: usize,
-    /// The distance from one channel of the source to the next.
-    pub(crate) plane: usize,
+    /// Height of the window, at least 1.
+    pub(crate) height: usize,
+    /// Width of the window, at least 1.
+    pub(crate) width: usize,
+    /// How much more an offset increases than its column from one row of the window to the next.
+    pub(crate) row_gap: usize,
+    /// How much more an offset increases than its column from one channel to the next, in addition
+    /// to `row_gap`.
+    pub(crate) plane_gap: usize,
 }
 
 impl WindowStrides {
-    /// Returns how much more an offset increases than its column from one row of the window to the
-    /// next.
-    pub(crate) fn row_gap(&self) -> usize {
-        self.row.saturating_sub(self.size.max(1))
-    }
-
-    /// Returns how much more an offset increases than its column from one channel to the next, in
-    /// addition to [`Self::row_gap`].
-    pub(crate) fn plane_gap(&self) -> usize {
-        let rows = self.size.max(1).saturating_mul(self.row);
-        self.plane.saturating_sub(rows)
+    /// Returns the distances for a window of this height and width.
+    pub(crate) fn new([height, width]: [usize; 2], row: usize, plane: usize) -> WindowStrides {
+        let (height, width) = (height.max(1), width.max(1));
+        WindowStrides {
+            height,
+            width,
+            row_gap: row.saturating_sub(width),
+            plane_gap: plane.saturating_sub(height.saturating_mul(row)),
+        }
     }
 }
 
@@ -131,12 +131,16 @@ pub(crate) enum Reduction {
 pub(crate) struct Pooling {
     /// How a window is reduced.
     pub(crate) reduction: Reduction,
-    /// Height and width of a window.
-    pub(crate) size: usize,
-    /// The distance between neighbouring windows, along both axes.
-    pub(crate) stride: usize,
+    /// Rows of a window.
+    pub(crate) rows: usize,
+    /// Values per row of a window.
+    pub(crate) columns: usize,
     /// The distance from one row of the source to the next.
     pub(crate) source_row: usize,
+    /// The distance from a window to the next one in its row of windows.
+    pub(crate) stride: usize,
+    /// The distance from one row of windows to the next.
+    pub(crate) down: usize,
     /// Rows of the output.
     pub(crate) height: usize,
     /// Positions per row of the output.

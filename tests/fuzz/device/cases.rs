@@ -141,7 +141,7 @@ fn products(model: &Model<'_>) -> usize {
         let sums = layer.sums();
         let positions = usize::from(sums.height) * usize::from(sums.width);
         let weights = match layer.operation() {
-            Operation::Pool { window, .. } => layer.outputs() * usize::from(window.size).pow(2),
+            Operation::Pool { window, .. } => layer.outputs() * window.area(),
             // Assumes that a coded weight takes at least two bits.
             _ if layer.encoding() == Encoding::Rice => 4 * layer.block().len(),
             _ => layer.outputs() + layer.block().len(),

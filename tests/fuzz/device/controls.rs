@@ -132,11 +132,7 @@ fn layer(encoding: Encoding) -> Vec<u8> {
 /// Returns a container of a convolution without padding, which reads its input in place.
 fn convolution() -> Vec<u8> {
     use rarefy_format::{LayerSpec, Margin, Operation, WeightsSpec, Window};
-    let window = Window {
-        size: 3,
-        stride: 1,
-        padding: Margin::NONE,
-    };
+    let window = Window::square(3, 1, Margin::NONE);
     let taps = (0..9).map(|column| (column, 1 + column as i16)).collect();
     let conv = LayerSpec {
         operation: Operation::Conv {

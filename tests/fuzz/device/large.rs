@@ -4,7 +4,7 @@
 //! drops the upper bits of a count.
 
 use rarefy_format::{
-    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Shape, WeightsSpec, Window,
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, WeightsSpec, Window,
 };
 
 use crate::networks::{self, line};
@@ -18,8 +18,10 @@ pub(crate) fn networks() -> Vec<NetworkSpec> {
         dense(Encoding::Words, 4_000, &[(600, 5), (5, 300)]),
         dense(Encoding::Columns, 400, &[(200, 400)]),
         floats(65_000, 5, 600),
-        convolution(1, 130, 256, 2),
-        convolution(200, 18, 18, 1),
+        convolution([1, 130, 256], [3, 3], [2, 2]),
+        convolution([200, 18, 18], [3, 3], [1, 1]),
+        convolution([3, 250, 80], [240, 20], [1, 2]),
+        pooling([2, 250, 110], [240, 30], [10, 15]),
     ]
 }
 
@@ -72,14 +74,14 @@ fn floats(columns: usize, count: usize, weights: usize) -> NetworkSpec {
     network
 }
 
-/// Returns a 3 x 3 convolution followed by a dense layer.
-fn convolution(channels: u16, height: u16, width: u16, stride: u8) -> NetworkSpec {
+/// Returns a convolution over a map of `channels` x `height` x `width`, followed by a dense layer.
+fn convolution([channels, height, width]: [u16; 3], size: [u8; 2], stride: [u8; 2]) -> NetworkSpec {
     let window = Window {
-        size: 3,
+        size,
         stride,
         padding: Margin::NONE,
     };
-    let columns = usize::from(channels) * 9;
+    let columns = usize::from(channels) * window.area();
     let conv = LayerSpec {
         operation: Operation::Conv {
             window,
@@ -96,15 +98,43 @@ fn convolution(channels: u16, height: u16, width: u16, stride: u8) -> NetworkSpe
             rows: rows(Encoding::Csr, columns, &[(1, columns.min(60))]),
         },
     };
-    let positions =
-        usize::from(window.outputs(0, height, 0)) * usize::from(window.outputs(0, width, 0));
-    let last = rows(Encoding::Csr, positions, &[(2, positions.min(500))]);
-    NetworkSpec {
-        input: Shape {
-            channels,
-            height,
-            width,
+    ended(conv, [channels, height, width], window)
+}
+
+/// Returns a pooling layer that averages windows of a map of `channels` x `height` x `width`,
+/// followed by a dense layer.
+fn pooling(map: [u16; 3], size: [u8; 2], stride: [u8; 2]) -> NetworkSpec {
+    let window = Window {
+        size,
+        stride,
+        padding: Margin::NONE,
+    };
+    let pool = LayerSpec {
+        operation: Operation::Pool {
+            pooling: Pooling::Average,
+            window,
         },
-        layers: vec![conv, LayerSpec::dense(Encoding::Csr, 0, vec![0; 2], last)],
+        encoding: Encoding::None,
+        weights: WeightsSpec::None,
+        outputs: map[0].into(),
+        original_outputs: map[0].into(),
+        ..LayerSpec::dense(Encoding::Csr, 14, Vec::new(), Vec::new())
+    };
+    ended(pool, map, window)
+}
+
+/// Returns a network of `layer`, whose window slides over a map of this shape, and a dense layer.
+fn ended(layer: LayerSpec, [channels, height, width]: [u16; 3], window: Window) -> NetworkSpec {
+    let input = Shape {
+        channels,
+        height,
+        width,
+    };
+    let [down, across] = window.outputs(input).map(usize::from);
+    let values = layer.outputs * down * across;
+    let last = rows(Encoding::Csr, values, &[(2, values.min(500))]);
+    NetworkSpec {
+        input,
+        layers: vec![layer, LayerSpec::dense(Encoding::Csr, 0, vec![0; 2], last)],
     }
 }

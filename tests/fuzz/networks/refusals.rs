@@ -95,7 +95,6 @@ pub(crate) fn export(
         DeployError::Quantize { .. } if options.weights == WeightType::F32 => chain(network)
             .is_none()
             .then_some("floats require a chain of dense layers"),
-        DeployError::Quantize { reason, .. } => not_square(network, layer, reason),
         DeployError::Encoding { .. } => no_room(layer, options),
         _ => None,
     };
@@ -121,15 +120,6 @@ fn chain(network: &Network) -> Option<()> {
             && layer.relu == (index < last)
     });
     chained.then_some(())
-}
-
-/// Returns the reason why a dense layer with a skip cannot become a convolution of the size of its
-/// map, if it cannot.
-fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> {
-    let [_, height, width] = network.shape(layer.source);
-    let adds = layer.operation == Deployed::Dense && layer.skip.is_some();
-    (adds && height != width && reason.contains("square"))
-        .then_some("a dense layer with a skip reads a map that is not square")
 }
 
 /// Returns the reason why the one allowed encoding cannot represent `layer`, if it cannot.

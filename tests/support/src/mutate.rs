@@ -35,7 +35,8 @@ pub fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> 
             }
             2 => rearrange(random, &mut parts),
             3..6 => record(random, &mut parts),
-            6..9 => front(random, &mut parts),
+            6..8 => front(random, &mut parts),
+            8 => window(random, &mut parts),
             9..11 => resize(random, &mut parts),
             _ => weights(random, &mut parts),
         }
@@ -128,8 +129,12 @@ fn aligned(at: usize, kind: u8) -> usize {
 }
 
 /// Returns the size in bytes of the geometry and links in the block of this record.
-fn front_bytes(record: &[u8; RECORD_BYTES]) -> usize {
-    let geometry = if record[0] >> 4 & 3 == 0 { 0 } else { 8 };
+fn front_bytes(record: &[u8; RECORD_BYTES], block: &[u8]) -> usize {
+    let geometry = match record[0] >> 4 & 3 {
+        0 => 0,
+        _ if block.first() == Some(&0) => 12,
+        _ => 8,
+    };
     let links = if record[0] & 64 == 0 { 0 } else { 4 };
     geometry + links
 }
@@ -161,12 +166,12 @@ fn record(random: &mut Random, parts: &mut Parts) {
         // Adds or removes links.
         2 if record[0] & 64 == 0 => {
             let links = [1 + random.below(3) as u8, 0, random.below(64) as u8, 0];
-            let at = front_bytes(record).min(block.len());
+            let at = front_bytes(record, block).min(block.len());
             block.splice(at..at, links);
             record[0] |= 64;
         }
         2 => {
-            let end = front_bytes(record).min(block.len());
+            let end = front_bytes(record, block).min(block.len());
             block.drain(end.saturating_sub(4)..end);
             record[0] &= !64;
         }
@@ -184,7 +189,7 @@ fn front(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
     };
-    let end = front_bytes(record).min(block.len());
+    let end = front_bytes(record, block).min(block.len());
     if end > 0 {
         let at = random.below(end);
         let nibble = 4 * random.below(2);
@@ -197,13 +202,37 @@ fn front(random: &mut Random, parts: &mut Parts) {
     }
 }
 
+/// States another window in a layer's geometry, in its first byte or in four bytes after it.
+fn window(random: &mut Random, parts: &mut Parts) {
+    let Some((record, block)) = parts.any(random) else {
+        return;
+    };
+    let extended = block.first() == Some(&0);
+    if record[0] >> 4 & 3 == 0 || block.len() < if extended { 12 } else { 8 } {
+        return;
+    }
+    let mut near = |side: u8| {
+        let larger = side.saturating_add(random.below(4) as u8);
+        larger.saturating_sub(random.below(3) as u8)
+    };
+    if extended {
+        block[0] = near(block[8]) & 15 | block[10] << 4;
+        block.drain(8..12);
+    } else {
+        let (side, stride) = (block[0] & 15, block[0] >> 4);
+        let strides = near(stride) & 15 | stride << 4;
+        block.splice(8..8, [near(side), near(side), strides, 0]);
+        block[0] = 0;
+    }
+}
+
 /// Changes the biases and weights of a layer: flips a bit, overwrites one, two or four bytes, or
 /// copies a range.
 fn weights(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
     };
-    let front = front_bytes(record).min(block.len());
+    let front = front_bytes(record, block).min(block.len());
     let body = &mut block[front..];
     if body.len() < 4 {
         return;
@@ -307,7 +336,7 @@ fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
         }
         ParseError::BlockLength { layer, needed, .. } => {
             let (record, block) = &mut parts.layers[layer];
-            let wanted = front_bytes(record) + needed;
+            let wanted = front_bytes(record, block) + needed;
             if wanted == block.len() || wanted > 4096 {
                 return false;
             }

@@ -76,11 +76,7 @@ pub fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
         };
         LayerSpec {
             operation: Operation::Conv {
-                window: Window {
-                    size,
-                    stride,
-                    padding,
-                },
+                window: Window::square(size, stride, padding),
                 pooling: None,
             },
             ..LayerSpec::dense(encoding, shift, bias, rows)

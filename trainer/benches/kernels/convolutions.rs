@@ -189,14 +189,11 @@ impl Case {
 
 /// Returns a square window with the same padding on all sides.
 fn window((size, stride): (u8, u8), padding: u8) -> Window {
-    Window {
-        size,
-        stride,
-        padding: Margin {
-            top: padding,
-            left: padding,
-            bottom: padding,
-            right: padding,
-        },
-    }
+    let padding = Margin {
+        top: padding,
+        left: padding,
+        bottom: padding,
+        right: padding,
+    };
+    Window::square(size, stride, padding)
 }

@@ -230,11 +230,7 @@ fn map(width: u16) -> Shape {
 
 /// Returns a window without padding.
 fn window(size: u8, stride: u8) -> Window {
-    Window {
-        size,
-        stride,
-        padding: Margin::NONE,
-    }
+    Window::square(size, stride, Margin::NONE)
 }
 
 /// Returns a dense layer with one output and no weights.

@@ -27,8 +27,11 @@ const UNITS: usize = u16::MAX as usize;
 /// margins.
 const MAP_BYTES: usize = rarefy_format::MAX_SOURCE_BYTES;
 
-/// The maximum size, stride and padding of a window: four bits each.
-const WINDOW: usize = 15;
+/// The maximum height and width of a window.
+const WINDOW: usize = rarefy_format::MAX_WINDOW as usize;
+
+/// The maximum stride of a window along an axis, and the maximum padding on a side.
+const STRIDE: usize = rarefy_format::MAX_STRIDE as usize;
 
 /// The maximum window size of pooling that is fused into a convolution: six bits.
 const POOLED: usize = 63;
@@ -172,9 +175,9 @@ fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
     let (window, pooled) = match layer.operation {
         Operation::Dense if layer.skip.is_some() => {
             let [_, height, width] = network.shape(layer.source);
-            if height != width || height > WINDOW {
+            if height > WINDOW || width > WINDOW {
                 return Some(Excess::fixed(format!(
-                    "it adds the output of another layer and reads a map of {height} x {width}, but a dense layer with an addition can read only a square map of at most {WINDOW} x {WINDOW}: pool before it"
+                    "it adds the output of another layer and reads a map of {height} x {width}, but a dense layer with an addition reads a map of at most {WINDOW} x {WINDOW}: pool before it"
                 )));
             }
             return None;
@@ -189,12 +192,12 @@ fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
         before,
         after,
     } = window;
-    let padding = before.into_iter().chain(after).max().unwrap_or(0);
-    let (size, stride) = (size[0].max(size[1]), stride[0].max(stride[1]));
+    let larger = |[down, across]: [usize; 2]| down.max(across);
+    let padding = larger(before).max(larger(after));
     for (what, found, most) in [
-        ("window size", size, WINDOW),
-        ("stride", stride, WINDOW),
-        ("padding", padding, WINDOW),
+        ("window size", larger(size), WINDOW),
+        ("stride", larger(stride), STRIDE),
+        ("padding", padding, STRIDE),
         ("fused pooling size", pooled, POOLED),
     ] {
         if found > most {
@@ -358,6 +361,12 @@ mod tests {
     }
 
     #[test]
+    fn a_window_may_have_more_than_15_rows() {
+        let layers = conv("channels = 2\nkernel = 20") + DENSE;
+        assert!(sentences("[1, 25, 22]", &layers, 0.0).is_empty());
+    }
+
+    #[test]
     fn all_limits_of_shapes_are_found_before_training() {
         let pool = "[[layer]]\ntype = \"max-pool\"\nsize = 70\n";
         let wide = conv("channels = 1\nkernel = 1\nnorm = false");
@@ -369,9 +378,14 @@ mod tests {
             ),
             ("[1, 300, 4]", conv("channels = 2\nkernel = 3"), "255 rows"),
             (
-                "[1, 20, 20]",
-                conv("channels = 2\nkernel = 16"),
-                "its window size is 16",
+                "[1, 255, 255]",
+                conv("channels = 2\nkernel = 256\npadding = 1"),
+                "its window size is 256",
+            ),
+            (
+                "[1, 40, 40]",
+                conv("channels = 2\nkernel = 3\nstride = 16"),
+                "its stride is 16",
             ),
             ("[1, 70, 70]", wide + pool, "its fused pooling size is 70"),
             (

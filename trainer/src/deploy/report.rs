@@ -82,8 +82,8 @@ pub struct LayerReport {
     pub inserted: bool,
     /// The operation: "dense", "conv 5x5, padding 2, max 2", "max 2x2, stride 2".
     pub operation: String,
-    /// The size of the window along an axis; `None` for a dense layer.
-    pub window: Option<usize>,
+    /// The height and width of the window; `None` for a dense layer.
+    pub window: Option<[u8; 2]>,
     /// Stored columns: inputs of a dense layer, channels times taps of a convolution.
     pub inputs: usize,
     /// Stored rows: units or channels.
@@ -131,9 +131,9 @@ impl LayerReport {
     fn dimensions(&self, outputs: usize, inputs: usize) -> String {
         match self.window {
             Some(_) if inputs == 0 => outputs.to_string(),
-            Some(size) => {
-                let channels = inputs / (size * size);
-                format!("{outputs} x {channels} x {size} x {size}")
+            Some([height, width]) => {
+                let channels = inputs / (usize::from(height) * usize::from(width));
+                format!("{outputs} x {channels} x {height} x {width}")
             }
             None => format!("{outputs} x {inputs}"),
         }
@@ -233,11 +233,8 @@ fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> La
             let plane = usize::from(source.height) * usize::from(source.width);
             (None, channels * plane)
         }
-        Operation::Conv { window, .. } => {
-            let size = usize::from(window.size);
-            (Some(size), channels * size * size)
-        }
-        Operation::Pool { window, .. } => (Some(window.size.into()), 0),
+        Operation::Conv { window, .. } => (Some(window.size), channels * window.area()),
+        Operation::Pool { window, .. } => (Some(window.size), 0),
     };
     let nonzeros = layer.weights().nonzeros();
     let stored = layer.outputs() * layer.columns();

@@ -41,10 +41,7 @@ pub fn dense_twin(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
         let source = stored.source().shape;
         let (outputs, columns) = match layer.operation {
             Operation::Pool { .. } => (inputs, 0),
-            Operation::Conv { window, .. } => {
-                let size = usize::from(window.size);
-                (layer.original_outputs, inputs * size * size)
-            }
+            Operation::Conv { window, .. } => (layer.original_outputs, inputs * window.area()),
             Operation::Dense => {
                 let columns = inputs * usize::from(source.height) * usize::from(source.width);
                 // The network's outputs are its classes, which are never stripped.
@@ -182,11 +179,38 @@ mod tests {
             bottom: padding,
             right: padding,
         };
-        Window {
-            size,
-            stride,
-            padding,
-        }
+        Window::square(size, stride, padding)
+    }
+
+    #[test]
+    fn stripped_channels_of_rectangular_windows_return() {
+        let window = Window {
+            size: [3, 2],
+            stride: [2, 1],
+            padding: Margin::NONE,
+        };
+        let conv = |rows: Vec<Vec<(u16, i16)>>| LayerSpec {
+            operation: Operation::Conv {
+                window,
+                pooling: None,
+            },
+            original_outputs: 3,
+            ..LayerSpec::dense(Encoding::Csr, 5, vec![9; rows.len()], rows)
+        };
+        let rows = vec![vec![(0, 3), (2, 8)]; 3];
+        let layers = vec![
+            conv(vec![vec![(5, 90)], vec![(0, -50), (4, 80)]]),
+            conv(vec![vec![(3, 30), (11, 40)]]),
+            LayerSpec::dense(Encoding::Csr, 0, vec![1, 2, 3], rows),
+        ];
+        // 9 x 5 to 4 x 4 to 1 x 3.
+        let map = Shape {
+            channels: 1,
+            height: 9,
+            width: 5,
+        };
+        let twin = twin(&network(map, layers));
+        assert_eq!(sizes(&twin), [(3, 3, 3 * 6), (3, 3, 3 * 18), (3, 3, 6)]);
     }
 
     #[test]

@@ -150,11 +150,7 @@ fn convolution() -> Vec<u8> {
         bottom: 1,
         right: 1,
     };
-    let window = Window {
-        size: 3,
-        stride: 2,
-        padding,
-    };
+    let window = Window::square(3, 2, padding);
     let pooling = Some((Pooling::Max, 2));
     let rows = vec![vec![(0, 3), (4, -5), (17, 7)]; 4];
     let conv = LayerSpec {
@@ -189,6 +185,7 @@ fn inspecting_tells_and_draws_where_the_bytes_go() {
     assert_eq!(report["svg"], "pictures/bytes.svg");
     let conv = &report["layers"][0];
     assert_eq!(conv["operation"], "conv 3x3, stride 2, padding 1, max 2");
+    assert_eq!(conv["window"], serde_json::json!([3, 3]));
     let dimensions = ["original_outputs", "original_inputs", "outputs", "inputs"];
     assert_eq!(
         dimensions.map(|key| conv[key].as_u64().unwrap()),

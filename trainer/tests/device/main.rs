@@ -16,7 +16,7 @@ mod refusals;
 use std::env;
 use std::fs;
 
-use models::{coded, convolutional, crowded, lenet, residual, samples, small};
+use models::{coded, convolutional, crowded, lenet, rectangular, residual, samples, small};
 use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
     Board, BoardReport, Boards, DeviceError, Machine, MeasureOptions, NetworkReport, Runner, Setup,
@@ -384,6 +384,27 @@ fn crowded_convolutions_match_the_host_on_every_instruction_set() {
             let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
             let network = &report.network;
             assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+        }
+    }
+}
+
+#[test]
+fn rectangular_windows_match_the_host_on_every_instruction_set() {
+    for name in ["mps2-an386", "mps2-an385", "microbit", "qemu-virt-rv32"] {
+        let Some(board) = ready(name) else { continue };
+        for model in rectangular() {
+            let length = Model::parse(&model).unwrap().inputs();
+            let mut inputs = samples(4, length);
+            inputs.push((0..length).map(|i| (i * 37 % 255 + 1) as u8).collect());
+            let options = MeasureOptions {
+                dense: name == "mps2-an386",
+                ..MeasureOptions::default()
+            };
+            let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+            let network = &report.network;
+            assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+            let dense = report.dense.as_ref().map(|dense| dense.matches_host);
+            assert!(matches!(dense, None | Some(Some(true))), "{dense:?}");
         }
     }
 }

@@ -136,11 +136,7 @@ fn window(size: u8, stride: u8, padding: u8) -> Window {
         bottom: padding,
         right: padding,
     };
-    Window {
-        size,
-        stride,
-        padding,
-    }
+    Window::square(size, stride, padding)
 }
 
 /// Returns a convolution from `channels` to `outputs` channels; before stripping, it had twice as
@@ -150,7 +146,7 @@ fn conv(
     (window, pooling): (Window, Option<(Pooling, u8)>),
     (channels, outputs, nonzeros): (usize, usize, usize),
 ) -> LayerSpec {
-    let columns = channels * usize::from(window.size).pow(2);
+    let columns = channels * window.area();
     let rows = numbers.rows(outputs, columns, nonzeros);
     LayerSpec {
         operation: Operation::Conv { window, pooling },
@@ -240,6 +236,68 @@ pub(crate) fn crowded() -> [Vec<u8>; 2] {
         last(&mut numbers, 98),
     ];
     [first, second].map(|layers| container(IMAGE, layers))
+}
+
+/// Returns networks of rectangular windows: a 10 x 4 convolution as in keyword spotting, 3 x 1 and
+/// 3 x 2, and a mean over 25 x 5 positions; then rows of every length at unequal strides.
+pub(crate) fn rectangular() -> [Vec<u8>; 2] {
+    let mut numbers = Numbers(9);
+    let window = |size, stride, [top, left, bottom, right]: [u8; 4]| Window {
+        size,
+        stride,
+        padding: Margin {
+            top,
+            left,
+            bottom,
+            right,
+        },
+    };
+    let plain = |size, stride, padding| (window(size, stride, padding), None);
+    let last = |numbers: &mut Numbers, columns: usize| {
+        let rows = numbers.rows(10, columns, 4 * columns);
+        LayerSpec::dense(Encoding::Csr, 0, numbers.biases(10), rows)
+    };
+    // 1 x 49 x 10 to 8 x 25 x 5, to 6 x 25 x 5 twice, to 6 x 1 x 1.
+    let spoken = plain([10, 4], [2, 2], [4, 1, 5, 1]);
+    let narrow = plain([3, 1], [1, 1], [1, 0, 1, 0]);
+    let spotting = vec![
+        conv(&mut numbers, spoken, (1, 8, 250)),
+        packed(conv(&mut numbers, narrow, (8, 6, 100)), 24),
+        pool(Pooling::Max, window([3, 2], [1, 1], [1, 0, 1, 1]), 6, 0),
+        pool(Pooling::Average, window([25, 5], [1, 1], [0; 4]), 6, 7),
+        last(&mut numbers, 6),
+    ];
+    // 1 x 28 x 28 to 4 x 14 x 28, to 5 x 7 x 14, to 4 x 7 x 7, to 6 x 2 x 7.
+    let (flat, _) = plain([5, 4], [1, 1], [2, 1, 2, 2]);
+    let rows = vec![
+        conv(
+            &mut numbers,
+            plain([1, 7], [2, 1], [0, 3, 0, 3]),
+            (1, 4, 26),
+        ),
+        conv(
+            &mut numbers,
+            (flat, Some((Pooling::Average, 2))),
+            (4, 5, 300),
+        ),
+        conv(
+            &mut numbers,
+            plain([4, 6], [1, 2], [1, 2, 2, 2]),
+            (5, 4, 380),
+        ),
+        conv(
+            &mut numbers,
+            plain([2, 3], [3, 1], [0, 1, 0, 1]),
+            (4, 6, 120),
+        ),
+        last(&mut numbers, 84),
+    ];
+    let spectrogram = Shape {
+        channels: 1,
+        height: 49,
+        width: 10,
+    };
+    [container(spectrogram, spotting), container(IMAGE, rows)]
 }
 
 /// Returns a network with two residual connections around convolutions, one of them padded.

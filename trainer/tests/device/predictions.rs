@@ -4,7 +4,7 @@ use rarefy_format::{AlignedBytes, Encoding, Model, write};
 use rarefy_trainer::deploy::costs::{Core, cost, inference, predict};
 use rarefy_trainer::device::{MeasureOptions, measure};
 
-use super::models::{floats, samples};
+use super::models::{floats, rectangular, samples};
 use super::{quiet, ready};
 use rarefy_test_support::resnet;
 
@@ -50,6 +50,37 @@ fn instructions_of_resnet_8_are_predicted_within_five_percent() {
         assert!(bounds.iter().any(|bound| bound.at_most));
         let bound: f64 = bounds.iter().map(|bound| bound.instructions).sum();
         assert!(bound >= counted.mean, "1/{part}: at most {bound:.0}");
+    }
+}
+
+/// Tests rectangular convolutions and large pooling windows on every core.
+#[test]
+fn instructions_of_rectangular_windows_are_predicted_within_ten_percent() {
+    let options = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    for (board, core) in [
+        ("mps2-an386", Core::M4),
+        ("mps2-an385", Core::M3),
+        ("microbit", Core::M0),
+        ("qemu-virt-rv32", Core::Rv32),
+    ] {
+        let Some(board) = ready(board) else { continue };
+        for bytes in rectangular() {
+            let aligned = AlignedBytes::copy_from(&bytes);
+            let model = Model::parse(&aligned).unwrap();
+            let inputs = samples(3, model.inputs());
+            let report = measure(&board, &bytes, &inputs, &options, &mut quiet).unwrap();
+            let counted = report.network.cost.counts().unwrap().mean;
+            let predicted = cost(core, &inference(&model, core, &inputs));
+            let error = predicted / counted - 1.0;
+            println!("{core:?}: {predicted:.0} predicted, {counted} counted");
+            assert!(
+                error.abs() <= 2.0 * ERROR,
+                "{core:?}: {predicted:.0} predicted, {counted} counted"
+            );
+        }
     }
 }
 

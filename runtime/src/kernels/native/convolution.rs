@@ -4,8 +4,8 @@
 //! tap after tap. The code around the routines (blocks, skip source, pooling, storing) is the same
 //! for all. Blocks are computed column by column, from top to bottom, with an overhead of about a
 //! dozen instructions each. The last column may overlap the previous one: the shared positions are
-//! then computed twice. Layers with a stride or a pooling size above 2, or with fewer than four
-//! positions per row, are computed one position at a time.
+//! then computed twice. Layers with a horizontal stride or a pooling size above 2, or with fewer
+//! than four positions per row, are computed one position at a time.
 //!
 //! This file is Rust code, so the tests run it on the host, with routines in Rust.
 
@@ -35,11 +35,7 @@ pub(crate) fn place<'a>(
     grouped: bool,
 ) -> Taps<'a> {
     let count = count.min(words.len().saturating_sub(Taps::SPARE));
-    let (size, row_gap, plane_gap) = (window.size.max(1), window.row_gap(), window.plane_gap());
-    if grouped
-        && let Some((single, last)) =
-            instructions::quads::place(words, count, size, row_gap, plane_gap)
-    {
+    if grouped && let Some((single, last)) = instructions::quads::place(words, count, window) {
         return Taps::new(words, single, last);
     }
     portable::convolution::place(words, count, window, grouped)
@@ -150,7 +146,9 @@ impl Channel<'_> {
     /// The geometry must fit source, skip source and output, and `x + lanes <= self.width`.
     #[inline(never)]
     unsafe fn column(&self, routine: Routine, lanes: usize, x: usize, output: *mut u8) {
-        let Convolution { stride, pool, .. } = *self.geometry;
+        let Convolution {
+            stride, down, pool, ..
+        } = *self.geometry;
         let mut block = Block {
             joined: [0; 4],
             output: output.wrapping_add(x >> (pool - 1)),
@@ -165,7 +163,6 @@ impl Channel<'_> {
             #[cfg(not(any(cortex_m = "v7m", cortex_m = "v7em")))]
             sums: [0; 8],
         };
-        let down = self.geometry.source_row * stride;
         let mut source = self.source.wrapping_add(x * stride);
         let mut skip = self.skip.wrapping_add(x);
         for _ in 0..self.geometry.height * pool {
@@ -249,7 +246,7 @@ unsafe fn one_by_one(
             };
             for row in y * pool..(y + 1) * pool {
                 for column in x * pool..(x + 1) * pool {
-                    let place = (row * geometry.source_row + column) * geometry.stride;
+                    let place = row * geometry.down + column * geometry.stride;
                     // SAFETY: (row, column) is a position of the map before pooling.
                     let mut sum = unsafe { products(taps, bias, source.add(place)) };
                     if !skip.is_null() {

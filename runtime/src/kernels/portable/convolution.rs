@@ -21,19 +21,23 @@ pub(crate) fn place<'a>(
     let _ = grouped;
     let count = count.min(words.len().saturating_sub(Taps::SPARE));
     let single = Taps::FRONT..Taps::FRONT + count;
-    let size = window.size.max(1);
-    let (row_gap, plane_gap) = (window.row_gap(), window.plane_gap());
+    let WindowStrides {
+        height,
+        width,
+        row_gap,
+        plane_gap,
+    } = *window;
     // The column at which the current row of the window ends, the gap in this row, and the number
     // of rows left in the channel.
-    let (mut row_end, mut gap, mut rows) = (size, 0usize, size);
+    let (mut row_end, mut gap, mut rows) = (width, 0usize, height);
     for word in words.get_mut(single.clone()).unwrap_or_default() {
         let column = *word as usize & 0xffff;
         while column >= row_end {
-            row_end += size;
+            row_end += width;
             rows -= 1;
             gap = gap.saturating_add(row_gap);
             if rows == 0 {
-                rows = size;
+                rows = height;
                 gap = gap.saturating_add(plane_gap);
             }
         }
@@ -66,7 +70,7 @@ pub(crate) fn run(
     let taps = taps.as_slice();
     let Convolution { pooling, pool, .. } = *geometry;
     let sum = |y: usize, x: usize| {
-        let place = (y * geometry.source_row + x) * geometry.stride;
+        let place = y * geometry.down + x * geometry.stride;
         let source = source.get(place..).unwrap_or_default();
         let mut acc = bias;
         for &tap in taps {

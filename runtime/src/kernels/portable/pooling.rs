@@ -33,14 +33,19 @@ fn pool<T: Copy>(
     join: impl Fn(T, u8) -> T,
     store: impl Fn(T) -> u8,
 ) {
-    let Pooling { size, stride, .. } = *geometry;
+    let Pooling {
+        rows,
+        columns,
+        stride,
+        ..
+    } = *geometry;
     let (mut above, mut output) = (source, output);
     for _ in 0..geometry.height {
         let mut left = above;
         for output in output.iter_mut().take(geometry.width) {
             let (mut joined, mut row) = (start, left);
-            for _ in 0..size {
-                for &x in row.get(..size).unwrap_or(row) {
+            for _ in 0..rows {
+                for &x in row.get(..columns).unwrap_or(row) {
                     joined = join(joined, x);
                 }
                 row = row.get(geometry.source_row..).unwrap_or_default();
@@ -48,8 +53,7 @@ fn pool<T: Copy>(
             *output = store(joined);
             left = left.get(stride..).unwrap_or_default();
         }
-        let down = geometry.source_row.saturating_mul(stride);
-        above = above.get(down..).unwrap_or_default();
+        above = above.get(geometry.down..).unwrap_or_default();
         output = core::mem::take(&mut output)
             .get_mut(geometry.output_row..)
             .unwrap_or_default();
@@ -68,10 +72,10 @@ mod tests {
     use super::*;
 
     /// Returns the bytes of a window of a map that is surrounded by zeros.
-    fn window(map: &[Vec<u8>], size: usize, top: isize, left: isize) -> Vec<i64> {
+    fn window(map: &[Vec<u8>], size: [usize; 2], top: isize, left: isize) -> Vec<i64> {
         let mut bytes = Vec::new();
-        for y in top..top + size as isize {
-            for x in left..left + size as isize {
+        for y in top..top + size[0] as isize {
+            for x in left..left + size[1] as isize {
                 let row = usize::try_from(y).ok().and_then(|y| map.get(y));
                 let byte = row.and_then(|row| row.get(usize::try_from(x).ok()?));
                 bytes.push(byte.map_or(0, |&byte| i64::from(byte)));
@@ -84,12 +88,13 @@ mod tests {
         #[test]
         fn matches_the_definition(
             (height, width) in (1..12usize, 1..12usize),
-            (size, stride, pad) in (1..5usize, 1..4usize, 0..3usize),
+            (rows, columns, pad) in (1..8usize, 1..8usize, 0..3usize),
+            (down, stride) in (1..4usize, 1..4usize),
             (margin, shift, average) in (0..3usize, 0..8u8, any::<bool>()),
             bytes in proptest::collection::vec(any::<u8>(), 144),
         ) {
-            let pad = if average { 0 } else { pad.min(size - 1) };
-            prop_assume!(height + 2 * pad >= size && width + 2 * pad >= size);
+            let pad = if average { 0 } else { pad.min(rows.min(columns) - 1) };
+            prop_assume!(height + 2 * pad >= rows && width + 2 * pad >= columns);
             let map: Vec<Vec<u8>> = bytes.chunks(12).take(height).map(|row| row[..width].to_vec()).collect();
             let source_row = width + 2 * pad;
             let mut source = vec![0; source_row * (height + 2 * pad)];
@@ -98,18 +103,18 @@ mod tests {
                 source[start..start + width].copy_from_slice(row);
             }
             let (out_height, out_width) =
-                ((height + 2 * pad - size) / stride + 1, (width + 2 * pad - size) / stride + 1);
+                ((height + 2 * pad - rows) / down + 1, (width + 2 * pad - columns) / stride + 1);
             let geometry = Pooling {
                 reduction: if average { Reduction::Average(shift) } else { Reduction::Max },
-                size, stride, source_row,
+                rows, columns, source_row, stride, down: down * source_row,
                 height: out_height, width: out_width, output_row: out_width + margin,
             };
             let mut output = vec![7; out_height * geometry.output_row];
             run(&geometry, &source, &mut output);
             for y in 0..out_height {
                 for x in 0..geometry.output_row {
-                    let (top, left) = ((y * stride) as isize - pad as isize, (x * stride) as isize - pad as isize);
-                    let bytes = window(&map, size, top, left);
+                    let (top, left) = ((y * down) as isize - pad as isize, (x * stride) as isize - pad as isize);
+                    let bytes = window(&map, [rows, columns], top, left);
                     let expected = if x >= out_width {
                         7
                     } else if average {

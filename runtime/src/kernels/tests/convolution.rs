@@ -37,9 +37,11 @@ struct Case {
     outputs: usize,
     height: usize,
     width: usize,
-    size: usize,
-    stride: usize,
-    pad: usize,
+    /// Height and width of the window, and its strides down and across.
+    size: [usize; 2],
+    stride: [usize; 2],
+    /// Zeros above and below, and left and right.
+    pad: [usize; 2],
     pooling: FusedPooling,
     pool: usize,
     shift: u8,
@@ -52,26 +54,35 @@ struct Case {
 }
 
 impl Case {
-    /// Returns the height or width of the map before pooling, given that of the input.
-    fn positions(&self, length: usize) -> usize {
-        (length + 2 * self.pad - self.size) / self.stride + 1
+    /// Returns the height and width of the map before pooling.
+    fn positions(&self) -> [usize; 2] {
+        let along = |axis: usize, length: usize| {
+            (length + 2 * self.pad[axis] - self.size[axis]) / self.stride[axis] + 1
+        };
+        [along(0, self.height), along(1, self.width)]
+    }
+
+    /// Returns the number of columns.
+    fn columns(&self) -> usize {
+        self.channels * self.size[0] * self.size[1]
     }
 
     /// Computes the rows of output `channel` by definition.
     fn expected(&self, channel: usize) -> Vec<Vec<u8>> {
-        let (height, width) = (self.positions(self.height), self.positions(self.width));
-        let columns = self.channels * self.size * self.size;
+        let [height, width] = self.positions();
+        let columns = self.columns();
         let weights = &self.weights[channel * columns..][..columns];
         let sum = |y: usize, x: usize| {
             let mut sum = i64::from(self.biases[channel]);
             for (column, &weight) in weights.iter().enumerate() {
+                let [rows, across] = self.size;
                 let (c, ky, kx) = (
-                    column / self.size / self.size,
-                    column / self.size % self.size,
-                    column % self.size,
+                    column / across / rows,
+                    column / across % rows,
+                    column % across,
                 );
-                let row = (y * self.stride + ky).checked_sub(self.pad);
-                let place = (x * self.stride + kx).checked_sub(self.pad);
+                let row = (y * self.stride[0] + ky).checked_sub(self.pad[0]);
+                let place = (x * self.stride[1] + kx).checked_sub(self.pad[1]);
                 if let (Some(row), Some(place)) = (row, place)
                     && row < self.height
                     && place < self.width
@@ -102,23 +113,23 @@ impl Case {
     /// their values.
     fn computed(&self, run: Run, channel: usize) -> Vec<Vec<u8>> {
         // The margins on the right and below differ from those on the left and above.
-        let row = self.width + 2 * self.pad + 1;
-        let plane = row * (self.height + 2 * self.pad);
+        let row = self.width + 2 * self.pad[1] + 1;
+        let plane = row * (self.height + 2 * self.pad[0]);
         let mut source = vec![0; self.channels * plane];
         for (line, bytes) in self.bytes.chunks(self.width).enumerate() {
             let (c, y) = (line / self.height, line % self.height);
-            let start = c * plane + (y + self.pad) * row + self.pad;
+            let start = c * plane + (y + self.pad[0]) * row + self.pad[1];
             source[start..start + self.width].copy_from_slice(bytes);
         }
-        let (height, width) = (self.positions(self.height), self.positions(self.width));
+        let [height, width] = self.positions();
         let skip_row = width + self.margin;
         let skip: Vec<u8> = self.skip[channel * height * width..][..height * width]
             .chunks(width)
             .flat_map(|bytes| bytes.iter().copied().chain(vec![99; self.margin]))
             .collect();
         let geometry = Convolution {
-            stride: self.stride,
-            source_row: row,
+            stride: self.stride[1],
+            down: self.stride[0] * row,
             height: height / self.pool,
             width: width / self.pool,
             output_row: width / self.pool + self.margin,
@@ -129,14 +140,10 @@ impl Case {
             skip_shift: self.skip_shift.unwrap_or(0),
             zeros: false,
         };
-        let columns = self.channels * self.size * self.size;
+        let columns = self.columns();
         let weights = &self.weights[channel * columns..][..columns];
         let mut words = vec![0xdead_beef; weights.len() + Taps::SPARE];
-        let window = WindowStrides {
-            size: self.size,
-            row,
-            plane,
-        };
+        let window = WindowStrides::new(self.size, row, plane);
         let taps = (0..).zip(weights.iter().copied());
         let taps = placed(&mut words, &window, taps);
         let mut output = vec![99; geometry.height * geometry.output_row];
@@ -155,11 +162,12 @@ impl Case {
 
 fn case() -> impl Strategy<Value = Case> {
     let shape = (1..4usize, 1..3usize, 1..16usize, 1..20usize);
-    let window = (1..6usize, 1..4usize, 0..3usize, 1..5usize, 0..3usize);
+    let pair = |numbers: std::ops::Range<usize>| [numbers.clone(), numbers];
+    let window = (pair(1..6), pair(1..4), pair(0..3), 1..5usize, 0..3usize);
     (shape, window, 0..=100u8)
         .prop_flat_map(|(shape, window, percent)| {
             let (channels, outputs, height, width) = shape;
-            let columns = channels * window.0 * window.0;
+            let columns = channels * window.0[0] * window.0[1];
             let weight = (0..100u8, -2000..2000i16)
                 .prop_map(move |(chance, weight)| if chance < percent { weight } else { 0 });
             (
@@ -182,8 +190,10 @@ fn case() -> impl Strategy<Value = Case> {
                 (_, false) => FusedPooling::Max,
             };
             // At least one window of one position each.
-            let least = size + (pool - 1) * stride;
-            (height + 2 * pad >= least && width + 2 * pad >= least).then_some(Case {
+            let fits = |axis: usize, length: usize| {
+                length + 2 * pad[axis] >= size[axis] + (pool - 1) * stride[axis]
+            };
+            (fits(0, height) && fits(1, width)).then_some(Case {
                 channels,
                 outputs,
                 height,
@@ -216,19 +226,17 @@ proptest! {
     }
 }
 
-/// A window of 2 x 2.
-const WINDOW: WindowStrides = WindowStrides {
-    size: 2,
-    row: 10,
-    plane: 100,
-};
+/// Returns a window of 2 x 2 over a map of rows of `row` bytes and channels of 100.
+fn window(row: usize) -> WindowStrides {
+    WindowStrides::new([2, 2], row, 100)
+}
 
 /// Returns the geometry of a layer of one channel and one position that reads two bytes, and words
 /// for its taps.
 fn two_taps() -> (Convolution, [u32; 2 + Taps::SPARE]) {
     let geometry = Convolution {
         stride: 1,
-        source_row: 2,
+        down: 2,
         height: 1,
         width: 1,
         output_row: 1,
@@ -248,7 +256,7 @@ fn slices_too_short_are_left_alone() {
     for kernel in KERNELS {
         let mut output = [7];
         let mut run = |source: &[u8], skip: Option<&[u8]>, output: &mut [u8]| {
-            let taps = placed(&mut words, &WINDOW, [(0, 1), (1, 2)]);
+            let taps = placed(&mut words, &window(10), [(0, 1), (1, 2)]);
             kernel(&geometry, taps, 3, source, skip, output);
         };
         run(&[1], None, &mut output);
@@ -264,9 +272,9 @@ fn slices_too_short_are_left_alone() {
 fn a_geometry_that_overflows_fits_nowhere() {
     let (mut geometry, mut words) = two_taps();
     geometry.height = usize::MAX;
-    geometry.source_row = usize::MAX;
+    geometry.down = usize::MAX;
     for run in KERNELS {
-        let (mut output, taps) = ([7], placed(&mut words, &WINDOW, []));
+        let (mut output, taps) = ([7], placed(&mut words, &window(10), []));
         run(&geometry, taps, 3, &[1, 2], None, &mut output);
         assert_eq!(output, [7]);
     }
@@ -275,26 +283,45 @@ fn a_geometry_that_overflows_fits_nowhere() {
 #[test]
 fn taps_without_room_are_dropped() {
     let mut words = [0; 1 + Taps::SPARE];
-    let taps = placed(&mut words, &WINDOW, [(0, 0), (1, -1), (2, 2)]);
+    let taps = placed(&mut words, &window(10), [(0, 0), (1, -1), (2, 2)]);
     assert_eq!(taps.as_slice(), [0xffff_0001]);
-    assert_eq!(placed(&mut [], &WINDOW, [(0, 1)]).as_slice(), [0u32; 0]);
+    assert_eq!(placed(&mut [], &window(10), [(0, 1)]).as_slice(), [0u32; 0]);
 }
 
 #[test]
 fn columns_become_offsets() {
     let mut words = [0; 4 + Taps::SPARE];
-    let taps = placed(&mut words, &WINDOW, [0, 3, 6, 9].map(|column| (column, 1)));
+    let taps = placed(
+        &mut words,
+        &window(10),
+        [0, 3, 6, 9].map(|column| (column, 1)),
+    );
     let offsets = [0, 11, 110, 201];
     assert_eq!(taps.as_slice(), offsets.map(|offset| 1 << 16 | offset));
+}
+
+#[test]
+fn columns_of_a_rectangular_window_become_offsets() {
+    // Rows of 10 bytes and channels of 100; a window of 3 x 1 has a column per row.
+    let mut words = [0; 5 + Taps::SPARE];
+    for (size, columns, offsets) in [
+        ([3, 1], [0, 1, 2, 3, 8], [0, 10, 20, 100, 220]),
+        ([1, 4], [0, 3, 4, 9, 11], [0, 3, 100, 201, 203]),
+        ([2, 3], [0, 2, 3, 6, 11], [0, 2, 10, 100, 112]),
+    ] {
+        let window = WindowStrides::new(size, 10, 100);
+        let taps = placed(&mut words, &window, columns.map(|column| (column, 1)));
+        assert_eq!(taps.as_slice(), offsets.map(|offset| 1 << 16 | offset));
+        assert_eq!(taps.last(), offsets[4] as usize);
+    }
 }
 
 #[test]
 fn a_window_that_overflows_fits_nowhere() {
     let (geometry, mut words) = two_taps();
     for row in [usize::MAX / 2, usize::MAX - 3, 1 << 16] {
-        let window = WindowStrides { row, ..WINDOW };
         for run in KERNELS {
-            let taps = placed(&mut words, &window, [(3, 1), (5, 1), (6, 1)]);
+            let taps = placed(&mut words, &window(row), [(3, 1), (5, 1), (6, 1)]);
             let mut output = [7];
             run(&geometry, taps, 3, &[1, 2, 3, 4], None, &mut output);
             assert_eq!(output, [7]);
@@ -311,6 +338,12 @@ fn only_blocks_of_stride_1_group_taps() {
         ..geometry
     };
     assert!(geometry.groups());
+    // The distance between rows of windows does not matter.
+    let apart = Convolution {
+        down: 3 * geometry.down,
+        ..geometry
+    };
+    assert!(apart.groups() && apart.in_blocks());
     let others = [
         Convolution {
             pool: 3,
@@ -338,5 +371,8 @@ fn only_blocks_of_stride_1_group_taps() {
 #[test]
 fn a_window_with_fewer_words_than_spare_has_no_taps() {
     let mut words = [0; Taps::SPARE - 1];
-    assert_eq!(placed(&mut words, &WINDOW, [(0, 1)]).as_slice(), [0u32; 0]);
+    assert_eq!(
+        placed(&mut words, &window(10), [(0, 1)]).as_slice(),
+        [0u32; 0]
+    );
 }

@@ -38,7 +38,7 @@ pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Paths {
         }
         Operation::Conv { window, pooling } => {
             convolution(&mut paths, layer, window, pooling);
-            if layer.index() == 0 && window.stride == 1 {
+            if layer.index() == 0 && window.stride[1] == 1 {
                 for input in inputs {
                     paths.insert(format!("convolution: quads, {} zeros", zeros(input)));
                 }
@@ -48,7 +48,8 @@ pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Paths {
         Operation::Pool { window, pooling } => {
             let pooling = name(Some(pooling));
             paths.insert(format!("{LAYERS}pool {pooling}"));
-            paths.insert(format!("pooling: {pooling}, stride {}", window.stride));
+            let [down, across] = window.stride;
+            paths.insert(format!("pooling: {pooling}, stride {}", down.max(across)));
             map(&mut paths, layer, window);
         }
     }
@@ -77,8 +78,8 @@ fn large(paths: &mut Paths, layer: &Layer<'_>) {
         .map_or(0, |&column| usize::from(column));
     let name = layer.encoding().name();
     if let Operation::Conv { window, .. } = layer.operation() {
-        let (source, size) = (layer.source(), usize::from(window.size));
-        if last / size.pow(2) * source.channel_stride() >= 1 << 15 {
+        let source = layer.source();
+        if last / window.area() * source.channel_stride() >= 1 << 15 {
             found("convolution far tap".to_owned());
         }
         if source.channel_stride() >= 1 << 15 {
@@ -186,7 +187,7 @@ fn convolution(
     paths.insert(format!("{LAYERS}{} conv {kind}", layer.encoding().name()));
     let shape = layer.output().shape;
     let (height, width) = (usize::from(shape.height), usize::from(shape.width));
-    let (pool, stride) = (usize::from(pool), usize::from(window.stride));
+    let (pool, stride) = (usize::from(pool), usize::from(window.stride[1]));
     let blocks = stride <= 2 && pool <= 2 && width * pool >= 4;
     let path = match blocks {
         true => format!("blocks, stride {stride}"),
@@ -225,7 +226,7 @@ fn convolution(
             };
             paths.insert(format!("convolution: {taps} taps"));
             if grouped {
-                quads(paths, &columns, u16::from(window.size));
+                quads(paths, &columns, u16::from(window.size[1]));
             }
         }
     }
@@ -233,9 +234,9 @@ fn convolution(
 
 /// Adds the paths of groups of taps. A group consists of taps in one row of the kernel that are
 /// less than four columns apart; on an M4, three or four taps become a quad.
-fn quads(paths: &mut Paths, mut columns: &[u16], size: u16) {
+fn quads(paths: &mut Paths, mut columns: &[u16], width: u16) {
     while let Some((&first, _)) = columns.split_first() {
-        let end = (first / size * size + size).min(first + 4);
+        let end = (first / width * width + width).min(first + 4);
         let count = columns.partition_point(|&column| column < end);
         let (group, rest) = columns.split_at(count);
         columns = rest;
@@ -264,7 +265,18 @@ fn zeros(source: &[u8]) -> &'static str {
 
 /// Adds the paths of margins and links.
 fn map(paths: &mut Paths, layer: &Layer<'_>, window: Window) {
-    let padding = window.padding;
+    let Window {
+        size: [height, width],
+        stride: [down, across],
+        padding,
+    } = window;
+    let square = if height == width { "square" } else { "oblong" };
+    let even = if down == across { "even" } else { "uneven" };
+    let kind = layer.operation().name();
+    paths.insert(format!("maps: {kind}, {square}, {even} strides"));
+    if height.max(width) > 15 {
+        paths.insert(format!("maps: {kind}, more than 15 rows or columns"));
+    }
     let sides = [
         ("top", padding.top),
         ("left", padding.left),

@@ -111,6 +111,14 @@ fn maps(paths: &mut Paths) {
     for zeros in ["few", "many"] {
         paths.insert(format!("convolution: quads, {zeros} zeros"));
     }
+    for kind in ["conv", "pool"] {
+        for square in ["square", "oblong"] {
+            for even in ["even", "uneven"] {
+                paths.insert(format!("maps: {kind}, {square}, {even} strides"));
+            }
+        }
+        paths.insert(format!("maps: {kind}, more than 15 rows or columns"));
+    }
     for margin in ["top", "left", "bottom", "right", "all"] {
         paths.insert(format!("maps: padding {margin}"));
     }

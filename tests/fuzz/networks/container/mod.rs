@@ -35,13 +35,13 @@ pub(crate) enum Pooling {
     Average,
 }
 
-/// A window: size, stride, and zero padding.
+/// A window: size and stride, each as \[height, width\], and zero padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// The number of rows and columns covered.
-    pub(crate) size: usize,
-    /// The distance between adjacent output positions.
-    pub(crate) stride: usize,
+    pub(crate) size: [usize; 2],
+    /// The distances between adjacent output positions.
+    pub(crate) stride: [usize; 2],
     /// The padding: top, left, bottom, right.
     pub(crate) padding: [usize; 4],
 }
@@ -49,21 +49,21 @@ pub(crate) struct Window {
 impl Window {
     /// The single position of a dense layer.
     const ONE: Self = Self {
-        size: 1,
-        stride: 1,
+        size: [1; 2],
+        stride: [1; 2],
         padding: [0; 4],
     };
 
     /// Returns the height and width of the output over a map of `height` x `width`.
     fn outputs(&self, height: usize, width: usize) -> Result<[usize; 2], Unreadable> {
         let [top, left, bottom, right] = self.padding;
-        let (height, width) = (top + height + bottom, left + width + right);
+        let padded = [top + height + bottom, left + width + right];
         need(
-            height >= self.size && width >= self.size,
+            padded[0] >= self.size[0] && padded[1] >= self.size[1],
             "a window that fits",
         )?;
-        let steps = |length: usize| (length - self.size) / self.stride + 1;
-        Ok([steps(height), steps(width)])
+        let steps = |axis: usize| (padded[axis] - self.size[axis]) / self.stride[axis] + 1;
+        Ok([steps(0), steps(1)])
     }
 }
 
@@ -208,7 +208,7 @@ fn layer(
         weights: Weights::None,
     };
     if kind != Kind::Dense {
-        geometry(&mut layer, block.take(8)?)?;
+        geometry(&mut layer, &mut block)?;
     }
     if record[0] & 64 != 0 {
         let links = block.take(4)?;
@@ -234,7 +234,7 @@ fn shapes(layer: &mut Layer, before: &Container, index: usize) -> Result<usize, 
         );
         layer.sums = layer.window.outputs(source[1], source[2])?;
         layer.shape = [layer.shape[0], layer.sums[0] / pool, layer.sums[1] / pool];
-        columns = source[0] * layer.window.size.pow(2);
+        columns = source[0] * layer.window.size[0] * layer.window.size[1];
     }
     if let Some((back, _)) = layer.skip {
         let sums = [layer.shape[0], layer.sums[0], layer.sums[1]];
@@ -247,11 +247,22 @@ fn shapes(layer: &mut Layer, before: &Container, index: usize) -> Result<usize, 
 }
 
 /// Reads the geometry of a convolution or a pooling layer.
-fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
+fn geometry(layer: &mut Layer, block: &mut Cursor<'_>) -> Result<(), Unreadable> {
+    let bytes = block.take(8)?;
     let nibbles = |byte: u8| [usize::from(byte & 15), usize::from(byte >> 4)];
-    let [size, stride] = nibbles(bytes[0]);
+    let (mut size, mut stride) = ([nibbles(bytes[0])[0]; 2], [nibbles(bytes[0])[1]; 2]);
+    if bytes[0] == 0 {
+        let more = block.take(4)?;
+        size = [more[0], more[1]].map(usize::from);
+        stride = nibbles(more[2]);
+        let short = size[0] == size[1] && size[0] < 16 && stride[0] == stride[1];
+        need(more[3] == 0 && !short, "an extension that is needed")?;
+    }
     let ([top, left], [bottom, right]) = (nibbles(bytes[1]), nibbles(bytes[2]));
-    need(size > 0 && stride > 0, "a size and a stride of at least 1")?;
+    need(
+        !size.contains(&0) && !stride.contains(&0),
+        "sizes and strides of at least 1",
+    )?;
     layer.window = Window {
         size,
         stride,

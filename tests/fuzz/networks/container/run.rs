@@ -115,8 +115,9 @@ fn seen(
     (i, j): (usize, usize),
 ) -> Option<usize> {
     let [top, left, ..] = layer.window.padding;
-    let row = (y * layer.window.stride + i).checked_sub(top)?;
-    let column = (x * layer.window.stride + j).checked_sub(left)?;
+    let [down, across] = layer.window.stride;
+    let row = (y * down + i).checked_sub(top)?;
+    let column = (x * across + j).checked_sub(left)?;
     (row < height && column < width).then_some(row * width + column)
 }
 
@@ -127,7 +128,7 @@ fn convolution(
     (source, shape): (&[u8], [usize; 3]),
     skip: Option<(&[u8], u32)>,
 ) -> Result<Values, String> {
-    let ([height, width], size) = (layer.sums, layer.window.size);
+    let ([height, width], [high, wide]) = (layer.sums, layer.window.size);
     let plane = shape[1] * shape[2];
     let mut outputs = Vec::new();
     for (channel, (&bias, row)) in bias.iter().zip(rows).enumerate() {
@@ -135,8 +136,8 @@ fn convolution(
         for at in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let mut sum = i64::from(bias);
             for &(column, weight) in row {
-                let (from, tap) = (column / (size * size), column % (size * size));
-                if let Some(place) = seen(layer, shape, at, (tap / size, tap % size)) {
+                let (from, tap) = (column / (high * wide), column % (high * wide));
+                if let Some(place) = seen(layer, shape, at, (tap / wide, tap % wide)) {
                     sum += i64::from(weight) * i64::from(source[from * plane + place]);
                 }
             }
@@ -163,14 +164,14 @@ fn convolution(
 }
 
 fn pooling(layer: &Layer, source: &[u8], shape: [usize; 3]) -> Result<Values, String> {
-    let ([height, width], size) = (layer.sums, layer.window.size);
+    let ([height, width], [high, wide]) = (layer.sums, layer.window.size);
     let (kind, _) = layer
         .pooling
         .ok_or("a pooling layer without a kind of pooling")?;
     let mut outputs = Vec::new();
     for map in source.chunks_exact(shape[1] * shape[2]) {
         for at in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-            let taps = (0..size).flat_map(|i| (0..size).map(move |j| (i, j)));
+            let taps = (0..high).flat_map(|i| (0..wide).map(move |j| (i, j)));
             // Padding counts as 0, the smallest activation.
             let window = taps.map(|tap| seen(layer, shape, at, tap).map_or(0, |place| map[place]));
             outputs.push(match kind {

@@ -7,9 +7,9 @@ use rarefy_format::{
 
 use super::{CONV, DENSE, Random, dense, weights};
 
-/// Draws a window that fits `shape`.
+/// Draws a window that fits `shape`: square or not, with equal strides or not.
 fn window(random: &mut Random, shape: Shape, padded: bool) -> Window {
-    let smallest = usize::from(shape.height.min(shape.width));
+    let [height, width] = [shape.height, shape.width].map(usize::from);
     let mut pad = || {
         if padded && random.chance(60) {
             random.below(3) as u8
@@ -23,13 +23,28 @@ fn window(random: &mut Random, shape: Shape, padded: bool) -> Window {
         bottom: pad(),
         right: pad(),
     };
-    Window {
-        size: 1 + random.below(smallest.min(5)) as u8,
-        stride: if random.chance(60) {
+    let side = |random: &mut Random, most: usize| 1 + random.below(most) as u8;
+    let size = if random.chance(60) {
+        [side(random, height.min(width).min(5)); 2]
+    } else {
+        [side(random, height.min(7)), side(random, width.min(7))]
+    };
+    let step = |random: &mut Random| {
+        if random.chance(60) {
             1
         } else {
             1 + random.below(3) as u8
-        },
+        }
+    };
+    let down = step(random);
+    let across = if random.chance(60) {
+        down
+    } else {
+        step(random)
+    };
+    Window {
+        size,
+        stride: [down, across],
         padding,
     }
 }
@@ -37,11 +52,11 @@ fn window(random: &mut Random, shape: Shape, padded: bool) -> Window {
 /// Draws a convolution over `shape`; returns it and the shape of its output.
 fn conv(random: &mut Random, encoding: Encoding, shape: Shape) -> (LayerSpec, Shape) {
     let window = window(random, shape, true);
-    let padding = window.padding;
+    let [height, width] = window.outputs(shape);
     let sums = Shape {
         channels: 1 + random.below(5) as u16,
-        height: window.outputs(padding.top, shape.height, padding.bottom),
-        width: window.outputs(padding.left, shape.width, padding.right),
+        height,
+        width,
     };
     let pooling = if random.chance(50) {
         let size = 1 + random.below(usize::from(sums.height.min(sums.width)).min(4)) as u8;
@@ -55,7 +70,7 @@ fn conv(random: &mut Random, encoding: Encoding, shape: Shape) -> (LayerSpec, Sh
         None
     };
     let rows = usize::from(sums.channels);
-    let columns = usize::from(shape.channels) * usize::from(window.size).pow(2);
+    let columns = usize::from(shape.channels) * window.area();
     let size = pooling.map_or(1, |(_, size)| u16::from(size));
     let layer = LayerSpec {
         operation: Operation::Conv { window, pooling },
@@ -82,7 +97,10 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
     } else {
         Pooling::Average
     };
-    let window = window(random, shape, false);
+    let mut window = window(random, shape, false);
+    if random.chance(20) {
+        window.size = [shape.height as u8, shape.width as u8];
+    }
     let layer = LayerSpec {
         operation: Operation::Pool { pooling, window },
         encoding: Encoding::None,
@@ -91,16 +109,17 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
         shift: if pooling == Pooling::Max {
             0
         } else {
-            random.below(6) as u8
+            random.below(window.area().ilog2() as usize + 3) as u8
         },
         source: 1,
         skip: None,
         weights: WeightsSpec::None,
     };
+    let [height, width] = window.outputs(shape);
     let shape = Shape {
         channels: shape.channels,
-        height: window.outputs(0, shape.height, 0),
-        width: window.outputs(0, shape.width, 0),
+        height,
+        width,
     };
     (layer, shape)
 }
@@ -130,11 +149,7 @@ pub fn convolutional(random: &mut Random) -> NetworkSpec {
 
 /// Returns a 1 x 1 window.
 fn point() -> Window {
-    Window {
-        size: 1,
-        stride: 1,
-        padding: Margin::NONE,
-    }
+    Window::square(1, 1, Margin::NONE)
 }
 
 /// Draws a convolution with `window` from `channels` to `outputs` channels, without pooling or
@@ -148,7 +163,7 @@ fn plain_conv(
     shift: u8,
 ) -> LayerSpec {
     let rows = usize::from(outputs);
-    let columns = usize::from(channels) * usize::from(window.size).pow(2);
+    let columns = usize::from(channels) * window.area();
     LayerSpec {
         operation: Operation::Conv {
             window,
@@ -199,15 +214,20 @@ pub fn residual(random: &mut Random) -> NetworkSpec {
 fn linked_conv(random: &mut Random, layers: &[LayerSpec], channels: u16) -> LayerSpec {
     let layer = layers.len();
     let half = [0, 1, 2][random.below(3)];
+    let across = if random.chance(70) {
+        half
+    } else {
+        random.below(4) as u8
+    };
     let padding = Margin {
         top: half,
-        left: half,
+        left: across,
         bottom: half,
-        right: half,
+        right: across,
     };
     let window = Window {
-        size: 2 * half + 1,
-        stride: 1,
+        size: [2 * half + 1, 2 * across + 1],
+        stride: [1; 2],
         padding,
     };
     let encoding = encoding(random);

@@ -45,7 +45,7 @@ impl Work {
         let output = [shape.height, shape.width].map(usize::from);
         let width = output[1] * pool;
         let (mut eights, mut fours) = (Vec::new(), Vec::new());
-        if window.stride <= 2 && pool <= 2 && width >= 4 {
+        if window.stride[1] <= 2 && pool <= 2 && width >= 4 {
             eights.extend((0..width / 8).map(|block| 8 * block));
             let x = width / 8 * 8;
             match width - x {
@@ -76,12 +76,12 @@ impl Work {
     /// Returns whether the kernel of `core` forms quads; only the one for the DSP extension can.
     fn forms_quads(&self, core: Core) -> bool {
         let positions = self.rows * self.output[1] * self.pool;
-        core == Core::M4 && self.in_blocks() && self.window.stride == 1 && positions >= 32
+        core == Core::M4 && self.in_blocks() && self.window.stride[1] == 1 && positions >= 32
     }
 
     /// Returns whether the kernel of `core` tests for zeros.
     fn tests_for_zeros(&self, core: Core) -> bool {
-        core == Core::M4 && self.window.stride == 1 && !self.eights.is_empty()
+        core == Core::M4 && self.window.stride[1] == 1 && !self.eights.is_empty()
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn units(
     };
     let rows = taps(layer);
     let source = Source {
-        size: work.window.size.into(),
+        size: work.window.size.map(usize::from),
         row: layer.source().row_stride(),
         plane: layer.source().channel_stride(),
     };
@@ -220,7 +220,7 @@ fn products(
 ) -> Vec<(Unit, f64)> {
     let sum = |of: &dyn Fn(&Placed) -> usize| placed.iter().map(of).sum::<usize>();
     let [eights, fours] = [&work.eights, &work.fours].map(|columns| work.rows * columns.len());
-    if core != Core::M4 || work.window.stride > 1 {
+    if core != Core::M4 || work.window.stride[1] > 1 {
         // The DSP extension multiplies two taps at a time.
         let at_a_time = if core == Core::M4 { 2 } else { 1 };
         let taps = sum(&|placed| placed.singles.len().div_ceil(at_a_time));
@@ -293,7 +293,7 @@ impl Found {
     fn add(&mut self, zeros: &Zeros, work: &Work, placed: &Placed) {
         for &x in &work.eights {
             for y in 0..work.rows {
-                let base = zeros.corner + y * zeros.row + x;
+                let base = zeros.corner + y * zeros.down + x;
                 let quads = placed.quads.iter();
                 let none = quads.filter(|&&offset| zeros.run(base + offset) >= QUAD);
                 self.quads += none.count() as f64;
@@ -317,8 +317,8 @@ struct Zeros {
     runs: Vec<u8>,
     /// The offset of the first position's window.
     corner: usize,
-    /// Bytes from one row to the next.
-    row: usize,
+    /// Bytes from the windows of a row of positions to those of the next row.
+    down: usize,
 }
 
 impl Zeros {
@@ -353,7 +353,7 @@ impl Zeros {
         let [above, before] = [padding.top, padding.left].map(usize::from);
         Some(Self {
             corner: (top - above) * buffer.row_stride() + left - before,
-            row: buffer.row_stride(),
+            down: buffer.row_stride() * usize::from(window.stride[0]),
             runs,
         })
     }

@@ -192,11 +192,10 @@ pub fn units(layer: &Layer<'_>, core: Core, activity: Option<&Activity>) -> Vec<
         Operation::Dense => units.extend(dense::units(layer, core, activity)),
         Operation::Conv { .. } => units.extend(convolution::units(layer, core, activity)),
         Operation::Pool { window, .. } => {
-            let size = f64::from(window.size);
             let given = layer.output().shape.len() as f64;
             units.extend([
-                (Unit::PoolRead, given * size * size),
-                (Unit::PoolRow, given * size),
+                (Unit::PoolRead, given * window.area() as f64),
+                (Unit::PoolRow, given * f64::from(window.size[0])),
                 (Unit::PoolGiven, given),
                 (Unit::PoolChannel, layer.outputs() as f64),
             ]);

@@ -10,7 +10,7 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source {
     /// The height and width of the window.
-    pub(super) size: usize,
+    pub(super) size: [usize; 2],
     /// Bytes from one row of the source to the next.
     pub(super) row: usize,
     /// Bytes from one channel of the source to the next.
@@ -30,21 +30,25 @@ pub(super) struct Placed {
     pub(super) groups: usize,
 }
 
+impl Source {
+    /// Returns the offset of the first tap of a row of the window, counted over all channels.
+    fn start(&self, row: usize) -> usize {
+        row / self.size[0] * self.plane + row % self.size[0] * self.row
+    }
+}
+
 impl Placed {
     /// Places the taps at `columns` (ascending) without forming quads.
     pub(super) fn loose(columns: &[u16], source: Source) -> Self {
         let offset = |&column: &u16| {
-            let (row, tap) = (
-                usize::from(column) / source.size,
-                usize::from(column) % source.size,
-            );
-            row / source.size * source.plane + row % source.size * source.row + tap
+            let column = usize::from(column);
+            source.start(column / source.size[1]) + column % source.size[1]
         };
         Self {
             singles: columns.iter().map(offset).collect(),
             rows: columns
                 .last()
-                .map_or(0, |&last| usize::from(last) / source.size),
+                .map_or(0, |&last| usize::from(last) / source.size[1]),
             ..Self::default()
         }
     }
@@ -61,12 +65,12 @@ impl Placed {
             if column < next {
                 continue;
             }
-            let at = column / source.size;
+            let at = column / source.size[1];
             placed.rows += at - row;
             row = at;
             placed.close(&offsets[group..place], source, row);
             group = place;
-            next = (column + 4).min((row + 1) * source.size);
+            next = (column + 4).min((row + 1) * source.size[1]);
         }
         placed.close(&offsets[group..], source, row);
         placed
@@ -80,8 +84,7 @@ impl Placed {
         }
         self.groups += 1;
         // The last offset of that row, beyond which a quad must not read.
-        let last =
-            row / source.size * source.plane + row % source.size * source.row + source.size - 1;
+        let last = source.start(row) + source.size[1] - 1;
         let near = group[group.len() - 1] - group[0] < 4;
         if group.len() >= 3 && near && group[0] + 3 <= last {
             self.quads.push(group[0]);
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     const SOURCE: Source = Source {
-        size: 3,
+        size: [3; 2],
         row: 10,
         plane: 100,
     };
@@ -110,6 +113,20 @@ mod tests {
         let placed = Placed::loose(&[0, 4, 8, 9, 17], SOURCE);
         assert_eq!(placed.singles, [0, 11, 22, 100, 122]);
         assert_eq!((placed.rows, placed.groups), (5, 0));
+    }
+
+    #[test]
+    fn offsets_of_a_rectangular_window_follow_its_rows() {
+        let source = |size| Source { size, ..SOURCE };
+        // A row of one tap ends at each column, and a channel after three rows.
+        let placed = Placed::loose(&[0, 1, 2, 3, 8], source([3, 1]));
+        assert_eq!(placed.singles, [0, 10, 20, 100, 220]);
+        assert_eq!(placed.rows, 8);
+        // Only rows of three or more taps have quads.
+        let placed = Placed::grouped(&(0..16).collect::<Vec<u16>>(), source([2, 4]));
+        assert_eq!(placed.quads, [0, 10, 100, 110]);
+        assert_eq!((placed.singles.len(), placed.rows), (0, 3));
+        assert_eq!(Placed::grouped(&[0, 1, 2, 3], source([2, 2])).quads, [0; 0]);
     }
 
     #[test]

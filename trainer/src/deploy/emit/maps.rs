@@ -19,12 +19,17 @@ fn sums(window: Window, channels: u16, source: Shape) -> Shape {
     output_shape(&operation, channels.into(), source).expect("the window fits")
 }
 
+/// Returns the number of positions of each channel.
+fn plane(shape: Shape) -> usize {
+    usize::from(shape.height) * usize::from(shape.width)
+}
+
 /// Returns the functions that compute a convolution or a pooling layer, which maps shape `source`
 /// to shape `output`.
 pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Shape) -> String {
     let (window, pooling) = match layer.operation {
         Operation::Conv { window, pooling } => (window, pooling),
-        Operation::Pool { window, pooling } => (window, Some((pooling, window.size))),
+        Operation::Pool { window, pooling } => (window, Some((pooling, 1))),
         Operation::Dense => unreachable!("a dense layer has no window"),
     };
     let padding = window.padding;
@@ -86,8 +91,8 @@ fn pad(source: Shape, padded: Shape, padding: Margin) -> String {
     let x = &padded;
 ",
         length = padded.len(),
-        plane = usize::from(source.height) * usize::from(source.width),
-        padded_plane = usize::from(padded.height) * usize::from(padded.width),
+        plane = plane(source),
+        padded_plane = plane(padded),
         padded_width = padded.width,
         width = source.width,
         top = padding.top,
@@ -142,12 +147,12 @@ fn convolution(
         }}
     }}
 ",
-            places = usize::from(output.height) * usize::from(output.width),
+            places = plane(output),
             width = output.width,
             area = pool * pool,
-            row = usize::from(padded.width) * usize::from(window.stride),
-            stride = window.stride,
-            plane = usize::from(output.height) * usize::from(output.width),
+            row = usize::from(padded.width) * usize::from(window.stride[0]),
+            stride = window.stride[1],
+            plane = plane(output),
             shift = layer.shift,
         ),
     }
@@ -156,14 +161,11 @@ fn convolution(
 /// Returns the rows of a convolution with each weight's column replaced by the offset of its tap
 /// from the first element of the window in the `padded` map.
 fn taps(part: &Rows<'_>, window: Window, padded: Shape) -> Vec<Vec<(u16, i16)>> {
-    let size = usize::from(window.size);
-    let plane = usize::from(padded.height) * usize::from(padded.width);
+    let (area, across) = (window.area(), usize::from(window.size[1]));
+    let (width, plane) = (usize::from(padded.width), plane(padded));
     let offset = |column: u16| {
-        let (channel, tap) = (
-            usize::from(column) / (size * size),
-            usize::from(column) % (size * size),
-        );
-        let offset = channel * plane + tap / size * usize::from(padded.width) + tap % size;
+        let (channel, tap) = (usize::from(column) / area, usize::from(column) % area);
+        let offset = channel * plane + tap / across * width + tap % across;
         u16::try_from(offset).expect("a map has at most 65,535 elements")
     };
     let row = |row: &Vec<(u16, i16)>| {
@@ -219,10 +221,10 @@ fn pool(
         loops: format!(
             "    for (x, y) in x.chunks_exact({padded_plane}).zip(y.chunks_exact_mut({plane})) {{
         for (place, y) in y.iter_mut().enumerate() {{
-            let (row, column) = (place / {width} * {stride}, place % {width} * {stride});
+            let (row, column) = (place / {width} * {down}, place % {width} * {across});
             let mut kept = {start};
-            for x in x.chunks_exact({padded_width}).skip(row).take({size}) {{
-                for &value in x.iter().skip(column).take({size}) {{
+            for x in x.chunks_exact({padded_width}).skip(row).take({rows}) {{
+                for &value in x.iter().skip(column).take({columns}) {{
                     kept = {combine};
                 }}
             }}
@@ -230,12 +232,14 @@ fn pool(
         }}
     }}
 ",
-            padded_plane = usize::from(padded.height) * usize::from(padded.width),
+            padded_plane = plane(padded),
             padded_width = padded.width,
-            plane = usize::from(output.height) * usize::from(output.width),
+            plane = plane(output),
             width = output.width,
-            stride = window.stride,
-            size = window.size,
+            down = window.stride[0],
+            across = window.stride[1],
+            rows = window.size[0],
+            columns = window.size[1],
         ),
     }
 }

@@ -1,6 +1,6 @@
 //! Converts operations and shapes to those of the container format.
 
-use rarefy_format::{Margin, Operation, Pooling, Shape, Window};
+use rarefy_format::{MAX_STRIDE, MAX_WINDOW, Margin, Operation, Pooling, Shape, Window};
 
 use crate::deploy::network::{self, Layer, Network};
 use crate::graph;
@@ -44,8 +44,8 @@ pub(super) fn input(network: &Network) -> Result<Shape, Reason> {
 /// skip becomes a convolution with a single position, since only convolutions support skips.
 ///
 /// # Errors
-/// Returns an error if a window, its padding or pooling is too large for the format, or if a dense
-/// layer with a skip reads a map that is not square.
+/// Returns an error if a window, its stride, its padding or its pooling is too large for the
+/// format.
 pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, Reason> {
     let kind = |kind| match kind {
         graph::Pooling::Max => Pooling::Max,
@@ -55,15 +55,10 @@ pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, 
         network::Operation::Dense if layer.skip.is_none() => Operation::Dense,
         network::Operation::Dense => {
             let [_, height, width] = source;
-            if height != width {
-                return Err(format!(
-                    "it adds the output of another layer and reads a map of {height} x {width}, but a dense layer with an addition can read only a square map: pool before it"
-                ));
-            }
             Operation::Conv {
                 window: Window {
-                    size: nibble(height)?,
-                    stride: 1,
+                    size: [extent(height)?, extent(width)?],
+                    stride: [1; 2],
                     padding: Margin::NONE,
                 },
                 pooling: None,
@@ -102,15 +97,9 @@ fn window(window: graph::Window) -> Result<Window, Reason> {
         before: [top, left],
         after: [bottom, right],
     } = window;
-    if size[0] != size[1] || stride[0] != stride[1] {
-        return Err(format!(
-            "its window of {} x {} with stride {} x {} is not square: use the same numbers along height and width",
-            size[0], size[1], stride[0], stride[1]
-        ));
-    }
     Ok(Window {
-        size: nibble(size[0])?,
-        stride: nibble(stride[0])?,
+        size: [extent(size[0])?, extent(size[1])?],
+        stride: [nibble(stride[0])?, nibble(stride[1])?],
         padding: Margin {
             top: nibble(top)?,
             left: nibble(left)?,
@@ -120,15 +109,26 @@ fn window(window: graph::Window) -> Result<Window, Reason> {
     })
 }
 
-/// Returns a size, stride or padding that fits four bits.
+/// Returns a height or width of a window.
+///
+/// # Errors
+/// Returns an error if `number` is larger than 255.
+fn extent(number: usize) -> Result<u8, Reason> {
+    bounded("size", number, MAX_WINDOW)
+}
+
+/// Returns a stride or padding of a window.
 ///
 /// # Errors
 /// Returns an error if `number` is larger than 15.
 fn nibble(number: usize) -> Result<u8, Reason> {
-    match number {
-        0..16 => Ok(number as u8),
-        _ => Err(format!(
-            "its window has a size, stride or padding of {number}, more than 15: split the layer in two"
-        )),
-    }
+    bounded("stride or padding", number, MAX_STRIDE)
+}
+
+/// Returns `number`, which is `what` of a window, if it is at most `most`.
+fn bounded(what: &str, number: usize, most: u8) -> Result<u8, Reason> {
+    let fits = u8::try_from(number).ok().filter(|&number| number <= most);
+    fits.ok_or_else(|| {
+        format!("its window has a {what} of {number}, more than {most}: split the layer in two")
+    })
 }

@@ -402,9 +402,15 @@ fn a_layer_that_a_container_cannot_represent_is_named() {
         refused.to_string(),
         "layer conv5 cannot be quantized: its weights or activations are not finite"
     );
-    network.layers[4].operation = conv(window(16, 1, Padding::Each(3), 12), None);
-    let refused = quantize(&network, &images, WeightType::Int(8), &encodings).unwrap_err();
-    assert!(refused.to_string().contains("more than 15"), "{refused}");
+    for (size, stride, says) in [
+        (256, 1, "a size of 256, more than 255"),
+        (3, 16, "a stride or padding of 16, more than 15"),
+    ] {
+        let around = Padding::Each(122);
+        network.layers[4].operation = conv(window(size, stride, around, 12), None);
+        let refused = quantize(&network, &images, WeightType::Int(8), &encodings).unwrap_err();
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
 }
 
 #[test]

@@ -45,16 +45,18 @@ fn name(pooling: Pooling) -> &'static str {
     }
 }
 
-/// Formats a window, such as "5x5, stride 2, padding 1".
+/// Formats a window, such as "5x5, stride 2, padding 1" or "10x4, stride 2x1".
 fn slide(window: Window) -> String {
     let Window {
         size,
         stride,
         padding,
     } = window;
-    let mut text = format!("{size}x{size}");
-    if stride != 1 {
-        text += &format!(", stride {stride}");
+    let mut text = format!("{}x{}", size[0], size[1]);
+    match stride {
+        [1, 1] => {}
+        [down, across] if down == across => text += &format!(", stride {down}"),
+        [down, across] => text += &format!(", stride {down}x{across}"),
     }
     let Margin {
         top,

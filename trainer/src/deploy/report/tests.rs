@@ -136,18 +136,63 @@ fn floats_are_counted_with_their_width() {
     assert_eq!(layer.limit.values, 8.0);
 }
 
+/// Returns a margin of the same width on all sides.
+fn around(width: u8) -> Margin {
+    Margin {
+        top: width,
+        left: width,
+        bottom: width,
+        right: width,
+    }
+}
+
 #[test]
-fn maps_and_links_are_told_with_the_dimensions_before_stripping() {
+fn rectangular_windows_are_told_with_both_sides() {
     let window = |size, stride, padding| Window {
         size,
         stride,
-        padding: Margin {
-            top: padding,
-            left: padding,
-            bottom: padding,
-            right: padding,
-        },
+        padding,
     };
+    let conv = LayerSpec {
+        operation: Operation::Conv {
+            window: window([10, 4], [2, 1], around(1)),
+            pooling: None,
+        },
+        original_outputs: 3,
+        ..LayerSpec::dense(Encoding::Csr, 4, vec![1; 2], vec![vec![(79, 5)]; 2])
+    };
+    let pool = LayerSpec {
+        operation: Operation::Pool {
+            pooling: Pooling::Average,
+            window: window([5, 7], [1, 1], Margin::NONE),
+        },
+        encoding: Encoding::None,
+        weights: WeightsSpec::None,
+        ..LayerSpec::dense(Encoding::Csr, 5, vec![0; 2], Vec::new())
+    };
+    let last = LayerSpec::dense(Encoding::Dense, 0, vec![0; 3], vec![vec![(1, 1)]; 3]);
+    let network = NetworkSpec {
+        input: Shape {
+            channels: 2,
+            height: 16,
+            width: 8,
+        },
+        layers: vec![conv, pool, last],
+    };
+    let layers = report_of(&network).layers;
+    assert_eq!(layers[0].operation, "conv 10x4, stride 2x1, padding 1");
+    assert_eq!(layers[1].operation, "average 5x7");
+    assert_eq!(layers[0].shape(), "2 x 2 x 10 x 4");
+    assert_eq!(layers[0].original_shape(), "3 x 2 x 10 x 4");
+    assert_eq!(layers[1].shape(), "2");
+    // The geometry and its extension.
+    let parameters = [0, 1].map(|layer: usize| layers[layer].bytes.parameters);
+    assert_eq!(parameters, [8 + 4, 8 + 4]);
+}
+
+#[test]
+fn maps_and_links_are_told_with_the_dimensions_before_stripping() {
+    let window = |size, stride, padding| Window::square(size, stride, around(padding));
     let conv = |window, pooling, outputs: usize, rows: &[(u16, i16)]| LayerSpec {
         operation: Operation::Conv { window, pooling },
         original_outputs: outputs + 3,

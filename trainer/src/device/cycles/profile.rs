@@ -211,12 +211,13 @@ fn describe(layer: &rarefy_format::Layer<'_>) -> String {
             output.len()
         ),
         Operation::Conv { window, pooling } => {
-            let (size, pooled) = (window.size, if pooling.is_some() { ", pooled" } else { "" });
+            let [height, width] = window.size;
+            let pooled = if pooling.is_some() { ", pooled" } else { "" };
             let (from, to) = (source.channels, output.channels);
-            format!("{number} convolution {size}x{size} {from} -> {to}{pooled}, {encoding}")
+            format!("{number} convolution {height}x{width} {from} -> {to}{pooled}, {encoding}")
         }
         Operation::Pool { window, .. } => {
-            format!("{number} pooling {0}x{0}", window.size)
+            format!("{number} pooling {}x{}", window.size[0], window.size[1])
         }
     }
 }

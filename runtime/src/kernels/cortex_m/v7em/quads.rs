@@ -16,6 +16,7 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::ops::Range;
 
+use crate::kernels::geometry::WindowStrides;
 use crate::kernels::taps::Taps;
 
 /// The state of the walk: the first eleven fields are registers r0 to r10, the others stay in
@@ -36,8 +37,8 @@ struct Walk {
     gap: usize,
     /// The rows of the window left in this channel.
     rows: usize,
-    /// The size of the window.
-    size: usize,
+    /// The width of the window.
+    width: usize,
     /// The first tap in no quad.
     single: *mut u32,
     /// The first tap of the current group.
@@ -48,6 +49,8 @@ struct Walk {
     from: u32,
     /// 48: the increase of the gap, besides that of a row, from one channel to the next.
     plane_gap: usize,
+    /// 52: the height of the window.
+    height: usize,
 }
 
 const _: () = assert!(
@@ -56,6 +59,7 @@ const _: () = assert!(
         && offset_of!(Walk, single) == 32
         && offset_of!(Walk, from) == 44
         && offset_of!(Walk, plane_gap) == 48
+        && offset_of!(Walk, height) == 52
 );
 
 /// Turns the columns of `count` taps into offsets and groups some of them into quads. Returns the
@@ -66,10 +70,14 @@ const _: () = assert!(
 pub(crate) fn place(
     words: &mut [u32],
     count: usize,
-    size: usize,
-    row_gap: usize,
-    plane_gap: usize,
+    window: &WindowStrides,
 ) -> Option<(Range<usize>, usize)> {
+    let WindowStrides {
+        height,
+        width,
+        row_gap,
+        plane_gap,
+    } = *window;
     let far = row_gap > 0x7fff || plane_gap > 0x7fff;
     if far || words.len() < Taps::SPARE || words.len() - Taps::SPARE < count {
         return None;
@@ -81,15 +89,16 @@ pub(crate) fn place(
         stop: first.wrapping_add(count),
         rest: first,
         next: 0,
-        row: size,
+        row: width,
         gap: 0,
-        rows: size,
-        size,
+        rows: height,
+        width,
         single: first,
         group: first,
         row_gap,
         from: 0,
         plane_gap,
+        height,
     };
     // SAFETY: three words precede the taps. `rest` never passes `read`: a tap is written after it
     // has been read. The three words of a quad replace those before the first tap in no quad; the
@@ -104,7 +113,7 @@ pub(crate) fn place(
 }
 
 /// Walks over the taps. Registers: r0 to r10 as in [`Walk`], r11 the tap, r12 its column, or -1 at
-/// the end. Stack, by offset: 0: `plane_gap`; 4: `walk`.
+/// the end. Stack, by offset: 0: `plane_gap`; 4: `height`; 8: `walk`.
 ///
 /// # Safety
 ///
@@ -116,8 +125,8 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
         cpu!(),
         r"
     push {r0, r4-r11, lr}
-    ldr r11, [r0, #48]
-    push {r11}
+    ldrd r11, r12, [r0, #48]
+    push {r11, r12}
     ldmia r0, {r0-r10}
     b 3f
 2:  ldr r11, [r0], #4
@@ -134,9 +143,8 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
     bhs .Lrfy_quads_form
     b .Lrfy_quads_end
     // The last row of the window in a channel of the source ends.
-6:  ldr lr, [sp]
+6:  ldrd lr, r6, [sp]
     add r5, r5, lr
-    mov r6, r7
     // A group ends, and possibly rows of the window.
 5:  cmp r12, r4
     blo 7f
@@ -203,7 +211,7 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
     add r2, r3, #3
     cmp r2, r11
     bhs .Lrfy_quads_none
-    ldr r2, [sp, #16]
+    ldr r2, [sp, #20]
     ldr r11, [r2, #44]
     str r3, [r2, #44]
     sub r11, r3, r11
@@ -234,11 +242,11 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
     cmn r12, #1
     bne 8b
 .Lrfy_quads_end:
-    ldr lr, [sp, #4]
+    ldr lr, [sp, #8]
     str r2, [lr, #8]
     strd r4, r5, [lr, #16]
     str r8, [lr, #32]
-    pop {r0, r1, r4-r11, pc}
+    pop {r0-r2, r4-r11, pc}
 .Lrfy_quads_none:
     pop {r2, r11, r12}
     b .Lrfy_quads_formed
