@@ -6,9 +6,10 @@
 //! a path sum over the semiring (+, x). It needs no data.
 //!
 //! Because the input is constant, most positions of early feature maps have equal sums: each class
-//! of them is computed once (`places`), by products of connections and columns of values (`layer`, `products`).
-//! Each of a hundred rounds scores the connections that the previous one left, so rounds become
-//! cheaper. In f64, no product overflows or underflows in the deepest predefined network.
+//! of them is computed once (`places`), by products of connections and columns of values (`layer`,
+//! `products`). Each of a hundred rounds scores the connections that the previous one left, so
+//! rounds become cheaper. In f64, no product overflows or underflows in the deepest predefined
+//! network.
 
 use super::Scores;
 use super::rounds::Rounds;
