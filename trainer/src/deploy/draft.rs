@@ -12,6 +12,9 @@ use crate::graph::Pooling;
 /// The largest stride that a container can store: four bits.
 const STRIDE: usize = 15;
 
+/// The largest pooling that a container can fuse into a convolution: six bits.
+pub(super) const FUSED: usize = 63;
+
 /// A scale and a shift: `scale * x + shift`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Affine {
@@ -210,7 +213,8 @@ impl Draft {
                         // A device averages before it clips.
                         && (kind == Pooling::Max || before.ceiling == f32::INFINITY)
                         && self.sole_reader[pool]
-                        && pooled == disjoint(pooled.size[0]) =>
+                        && pooled == disjoint(pooled.size[0])
+                        && pooled.size[0] <= FUSED =>
                 {
                     *pooling = Some((kind, pooled.size[0]));
                     before.shape = shape;

@@ -5,6 +5,7 @@
 //! training ([`before_training`]), so that nobody spends hours training a network that cannot be
 //! deployed.
 
+use super::draft::FUSED;
 use super::network::{Layer, Network, Operation, name_in_architecture};
 use super::{DeployError, fold};
 use crate::data::Scaling;
@@ -32,9 +33,6 @@ const WINDOW: usize = rarefy_format::MAX_WINDOW as usize;
 
 /// The maximum stride of a window along an axis, and the maximum padding on a side.
 const STRIDE: usize = rarefy_format::MAX_STRIDE as usize;
-
-/// The maximum window size of pooling that is fused into a convolution: six bits.
-const POOLED: usize = 63;
 
 /// The maximum distance, in layers, between a layer and what it reads or adds.
 const BACK: usize = 15;
@@ -198,7 +196,7 @@ fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
         ("window size", larger(size), WINDOW),
         ("stride", larger(stride), STRIDE),
         ("padding", padding, STRIDE),
-        ("fused pooling size", pooled, POOLED),
+        ("fused pooling size", pooled, FUSED),
     ] {
         if found > most {
             return Some(Excess::fixed(format!(
@@ -364,6 +362,10 @@ mod tests {
     fn a_window_may_have_more_than_15_rows() {
         let layers = conv("channels = 2\nkernel = 20") + DENSE;
         assert!(sentences("[1, 25, 22]", &layers, 0.0).is_empty());
+        // Too large to be fused, and a layer of its own.
+        let pool = "[[layer]]\ntype = \"max-pool\"\nsize = 70\n";
+        let layers = conv("channels = 1\nkernel = 1\nnorm = false") + pool + DENSE;
+        assert!(sentences("[1, 70, 70]", &layers, 0.0).is_empty());
     }
 
     #[test]
@@ -387,7 +389,7 @@ mod tests {
                 conv("channels = 2\nkernel = 3\nstride = 16"),
                 "its stride is 16",
             ),
-            ("[1, 70, 70]", wide + pool, "its fused pooling size is 70"),
+            ("[1, 140, 140]", wide + pool, "its stride is 70"),
             (
                 "[1, 2, 2]",
                 "[[layer]]\ntype = \"dense\"\nunits = 70000\n".into(),

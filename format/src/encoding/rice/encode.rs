@@ -95,8 +95,8 @@ impl<'a> Layer<'a> {
         self.encode_to(choice, BitWriter::default())
     }
 
-    /// Returns what [`Self::encode`] returns, but with an unusable block: a writer tries hundreds of
-    /// parameters, and only their cost matters.
+    /// Returns what [`Self::encode`] returns, but with an unusable block: a writer tries hundreds
+    /// of parameters, and only their cost matters.
     pub(super) fn measure(&self, choice: &Choice<'_>) -> Encoded {
         let counts_only = BitWriter {
             counts_only: true,

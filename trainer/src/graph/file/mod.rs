@@ -1,6 +1,7 @@
 //! Reads architectures from TOML files.
 //!
-//! `table` parses the layers, with their `numbers`, `order` resolves their sources, and `build` creates the [`Graph`].
+//! `table` parses the layers, with their `numbers`, `order` resolves their sources, and `build`
+//! creates the [`Graph`].
 //!
 //! Errors name the file, the line and the layer. A file is rejected for
 //!
