@@ -62,6 +62,9 @@ struct Report {
     files: [PathBuf; 2],
 }
 
+/// The largest relative difference from test vectors that rounding explains.
+const CLOSE: f64 = 1e-3;
+
 /// The accuracy of the network on a dataset, in floats.
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -94,6 +97,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         console.note(&format!("warning: as it stands, {reason}"));
     }
     let test_vectors = import::compare(&arguments.model, &imported)?;
+    if let Some(compared) = &test_vectors
+        && compared.difference > CLOSE
+    {
+        console.note(&format!(
+            "warning: the test vectors beside {} differ from what the imported network computes by {:.1e}: they may be those of another network",
+            arguments.model.display(),
+            compared.difference
+        ));
+    }
     let checked = match &arguments.data {
         Some(name) => Some(check(&imported, name, &arguments.reading, &scale, console)?),
         None => None,

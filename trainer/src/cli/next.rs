@@ -59,6 +59,8 @@ pub(super) enum Why {
     Picture,
     /// The data that the container was made for is unknown.
     Data,
+    /// No built-in architecture reads samples of this shape.
+    Shape,
     /// The requested compression leaves no path from input to output.
     NoPath,
     /// The network exceeds a limit of the container format.
@@ -80,6 +82,9 @@ impl fmt::Display for Why {
                 "the program was built to see whether the network fits; this chip may not start it"
             }
             Self::Misfit => "the network does not fit the board",
+            Self::Shape => {
+                "`rarefy train` needs --arch with an architecture file for samples of this shape"
+            }
             Self::Code => "add the code to your own program",
             Self::Masks => "use the masks in your own training",
             Self::Picture => "open the picture",

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
-use super::next::Line;
+use super::next::{Line, Next, Why};
 use super::table::{table, text};
 use super::{overwrite, reading};
 use crate::atomic;
@@ -99,7 +99,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             .map(|path| path.display().to_string()),
     };
     let line = Line::new(&["train"]).option("--data", &arguments.name);
-    let next = arguments.reading.repeated(line);
+    // The shape that the default architecture reads.
+    let next = match data.train.shape() {
+        [1, 28, 28] => arguments.reading.repeated(line).into(),
+        _ => Next::Nothing(Why::Shape),
+    };
     console.result(&report, || describe(&report, &data), next)
 }
 

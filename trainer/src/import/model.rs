@@ -52,9 +52,15 @@ impl Model {
             format!("it is not an ONNX file ({e}); give a file written by an exporter")
         })?;
         let graph = checked(model)?;
-        let initialisers: HashMap<String, TensorProto> = (graph.initializer.into_iter())
-            .map(|tensor| (tensor.name.clone(), tensor))
-            .collect();
+        let mut initialisers: HashMap<String, TensorProto> = HashMap::new();
+        for tensor in graph.initializer {
+            let name = tensor.name.clone();
+            if initialisers.insert(name.clone(), tensor).is_some() {
+                return Err(format!(
+                    "two of its tensors are called {name:?}: export the model again"
+                ));
+            }
+        }
         let inputs = graph.input.iter();
         let inputs: Vec<&ValueInfoProto> = inputs
             .filter(|input| !initialisers.contains_key(&input.name))

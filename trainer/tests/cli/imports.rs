@@ -191,6 +191,27 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
     type Case<'a> = (Vec<Message>, Vec<Message>, usize, &'a [&'a str]);
     let cases: Vec<Case<'_>> = vec![
         (
+            vec![conv(&[ints("pads", &[1, 1])])],
+            vec![w()],
+            144,
+            &["(Conv)", "its pads is [1, 1], but must be four numbers"],
+        ),
+        (
+            vec![conv(&[ints("kernel_shape", &[5, 5])])],
+            vec![w()],
+            144,
+            &[
+                "(Conv)",
+                "its kernel_shape is [5, 5], but its weight is 3 x 3",
+            ],
+        ),
+        (
+            vec![conv(&[])],
+            vec![w(), w()],
+            144,
+            &["two of its tensors are called \"w\""],
+        ),
+        (
             vec![conv(&[int("group", 2)])],
             vec![kernel("w", [3, 1, 3, 3])],
             108,

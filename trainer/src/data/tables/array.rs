@@ -54,12 +54,15 @@ impl Values {
         }
     }
 
-    /// Returns the index of the first number that is infinite or NaN, if there is one.
+    /// Returns the index of the first number that is infinite or NaN in f32, if there is one.
     #[must_use]
     pub(super) fn first_not_finite(&self) -> Option<usize> {
         match self {
             Self::Singles(values) => values.iter().position(|value| !value.is_finite()),
-            Self::Doubles(values) => values.iter().position(|value| !value.is_finite()),
+            // Networks compute in f32.
+            Self::Doubles(values) => {
+                (values.iter()).position(|value| value.is_nan() || value.abs() > f32::MAX.into())
+            }
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! first line is a header if it has a text where the second one has a number. Labels are whole
 //! numbers or names; all other columns are features.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -91,6 +92,13 @@ fn open(path: &Path) -> Result<Reader<BufReader<Box<dyn Read>>>, TableError> {
         .from_reader(content))
 }
 
+/// Returns a name that two of the `columns` have. Columns without a name are not compared.
+fn repeated(columns: &[String]) -> Option<&String> {
+    let mut seen = HashSet::new();
+    let mut named = columns.iter().filter(|name| !name.is_empty());
+    named.find(|name| !seen.insert(*name))
+}
+
 /// Checks whether `text` is a number.
 fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok()
@@ -111,6 +119,10 @@ impl Table {
             return Err(TableError::new(&file, "is empty", "give a line per sample"));
         };
         let second = next()?;
+        if second.is_none() && first.iter().all(|text| !is_number(text)) {
+            let problem = "has a header, but no samples";
+            return Err(TableError::new(&file, problem, "give a line per sample"));
+        }
         let is_header = second.as_ref().is_some_and(|second| {
             let mut pairs = first.iter().zip(second);
             pairs.any(|(above, below)| !is_number(above) && is_number(below))
@@ -119,6 +131,14 @@ impl Table {
             true => first.iter().map(str::to_owned).collect(),
             false => (1..=first.len()).map(|number| number.to_string()).collect(),
         };
+        if let Some(name) = repeated(&columns) {
+            let problem = format!("has two columns called {name}");
+            return Err(TableError::new(
+                &file,
+                problem,
+                "name each of them differently",
+            ));
+        }
         let label = label_column(&file, &columns, is_header, reading)?;
         let mut table = Self {
             file: file.clone(),
@@ -165,8 +185,9 @@ impl Table {
                 continue;
             }
             match text.parse::<f64>() {
-                Ok(value) if value.is_finite() => self.features.push(value),
-                Ok(value) => return Err(wrong(format!("has {value}"))),
+                Ok(value) if value.abs() <= f32::MAX.into() => self.features.push(value),
+                Ok(value) if !value.is_finite() => return Err(wrong(format!("has {text}"))),
+                Ok(_) => return Err(wrong(format!("has {text}, which f32 cannot hold,"))),
                 Err(_) => return Err(wrong(format!("has {text:?}, not a number,"))),
             }
         }
@@ -295,6 +316,13 @@ mod tests {
     #[test]
     fn bad_tables_are_refused_by_line_and_column() {
         for (text, label, words) in [
+            ("a,b,y\n", None, "a.csv has a header, but no samples"),
+            ("y,a,a\n0,1,2\n", None, "a.csv has two columns called a"),
+            (
+                "a,y\n-1e308,0\n1e308,1\n",
+                None,
+                "line 2 of a.csv has -1e308, which f32 cannot hold, in column a",
+            ),
             (
                 "a,b,y\n1,2,0\n1,2\n",
                 None,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::numbers::{Clip, Count, Pair, PoolSize};
+use super::numbers::{Clip, Count, InputShape, Pair, PoolSize};
 use super::order::Source;
 use super::table::{Kind, LayerEntry, Preamble};
 use super::{Fault, LIMIT};
@@ -20,7 +20,7 @@ pub(super) fn build(
     sources: &[Vec<Source>],
     order: &[usize],
 ) -> Result<Graph, Fault> {
-    let input = top.input.get_ref().map(|Count(number)| number);
+    let InputShape(input) = *top.input.get_ref();
     let Some(elements) = product(&input) else {
         let reason = format!("the input has more than {LIMIT} elements: make it smaller");
         return Err(Fault::new(top.input.span().start, None, reason));
@@ -102,6 +102,9 @@ impl Builder {
             }
             Kind::Pool(kind, pool) => {
                 let size = match pool.size {
+                    PoolSize::Map if pool.stride.is_some() || pool.padding != Padding::Valid => {
+                        return Err("its window is the whole map, so that `stride` and `padding` have no meaning: remove them".into());
+                    }
                     PoolSize::Map => self.map(source)?,
                     PoolSize::Of(Pair(size)) => size,
                 };

@@ -40,6 +40,23 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// The shape of the input: (channels, height, width).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InputShape(pub(super) [usize; 3]);
+
+impl<'de> Deserialize<'de> for InputShape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let lengths = Vec::<Count>::deserialize(deserializer)?;
+        match lengths.as_slice() {
+            &[Count(channels), Count(height), Count(width)] => Ok(Self([channels, height, width])),
+            other => Err(D::Error::invalid_length(
+                other.len(),
+                &"three: channels, height and width",
+            )),
+        }
+    }
+}
+
 /// A number along height and one along width: two, or one for both.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pair(pub(super) [usize; 2]);

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Fault;
-use super::numbers::{Clip, Count, Pair, PoolSize, padding, valid};
+use super::numbers::{Clip, Count, InputShape, Pair, PoolSize, padding, valid};
 use crate::data::InputScale;
 use crate::graph::architecture;
 use crate::graph::topology::Pooling;
@@ -24,7 +24,7 @@ pub(super) struct Preamble {
     /// Name of the architecture.
     pub(super) name: Spanned<String>,
     /// Shape of the input: (channels, height, width).
-    pub(super) input: Spanned<[Count; 3]>,
+    pub(super) input: Spanned<InputShape>,
     /// The normalisation that the network expects of its input.
     pub(super) normalisation: Option<Spanned<InputScale>>,
     #[serde(rename = "layer")]
@@ -133,7 +133,7 @@ pub(super) fn read(text: &str) -> Result<(Preamble, Vec<LayerEntry>), Fault> {
         return Err(Fault::new(top.name.span().start, None, reason));
     }
     if let Some(scale) = &top.normalisation {
-        let Count(channels) = top.input.get_ref()[0];
+        let InputShape([channels, ..]) = *top.input.get_ref();
         let checked = scale.get_ref().check(channels);
         checked.map_err(|error| {
             Fault::new(scale.span().start, None, format!("normalisation: {error}"))

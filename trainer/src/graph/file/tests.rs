@@ -307,6 +307,11 @@ fn syntax_errors_name_line_and_layer() {
             &["layer pool1", "`size`", "\"all\"", "or \"map\""],
         ),
         (
+            "max-pool: size=\"map\"; stride=2",
+            7,
+            &["layer pool1", "the whole map", "remove them"],
+        ),
+        (
             "max-pool: size=2; padding=\"full\"",
             10,
             &["layer pool1", "\"same\"", "`padding`"],
@@ -355,6 +360,10 @@ fn syntax_errors_name_line_and_layer() {
             "line 2: unknown field `width`, expected",
         ),
         ("name = \"own\"\ninput = [1, 2]", "line 2: invalid length 2"),
+        (
+            "name = \"own\"\ninput = [1, 1, 4, 4]",
+            "line 2: invalid length 4",
+        ),
         (
             "name = \"own\"\ninput = [1, 2, 0]",
             "line 2: invalid value: integer `0`",

@@ -212,7 +212,16 @@ pub(super) fn sliding(
         )),
     };
     let kernel = match taps {
-        Some(taps) => taps,
+        Some(taps) => {
+            let stated = pair("kernel_shape", taps.map(|taps| taps as i64))?;
+            if stated != taps.map(|taps| taps as i64) {
+                return Err(format!(
+                    "its kernel_shape is {stated:?}, but its weight is {} x {}: export the model again",
+                    taps[0], taps[1]
+                ));
+            }
+            taps
+        }
         None => unsigned(pair("kernel_shape", [0, 0])?)?,
     };
     let stride = unsigned(pair("strides", [1, 1])?)?;
@@ -232,6 +241,11 @@ pub(super) fn sliding(
         ("" | "NOTSET", Some(&[top, left, bottom, right])) => {
             let [top, left, bottom, right] = unsigned([top, left, bottom, right])?;
             [[top, left], [bottom, right]]
+        }
+        ("" | "NOTSET", Some(given)) => {
+            return Err(format!(
+                "its pads is {given:?}, but must be four numbers: top, left, bottom and right"
+            ));
         }
         ("" | "NOTSET" | "VALID", _) => [[0; 2]; 2],
         (same @ ("SAME_UPPER" | "SAME_LOWER"), _) => {
