@@ -78,11 +78,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     for file in &files {
         overwrite::check_free(file, "move it, or choose another folder (-o)")?;
     }
-    if let (Some(option), None) = (arguments.reading.given(), &arguments.data) {
-        return Err(usage::wrong(format!(
-            "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
-        )));
-    }
+    arguments.reading.check_use(arguments.data.is_some())?;
     let mut imported = import::read(&arguments.model)?;
     let scale = arguments.scale.scale();
     let channels = imported.graph.input_shape().first().copied().unwrap_or(1);

@@ -133,6 +133,18 @@ impl Line {
         self
     }
 
+    /// Appends those of the `options` that have a value.
+    pub(super) fn given<const N: usize>(
+        self,
+        options: [(&'static str, Option<String>); N],
+    ) -> Self {
+        let add = |line: Self, (option, value): (&str, Option<String>)| match value {
+            Some(value) => line.word(option).word(&value),
+            None => line,
+        };
+        options.into_iter().fold(self, add)
+    }
+
     /// Appends a path or name, with `./` in front if it looks like an option.
     pub(super) fn path(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();

@@ -72,11 +72,7 @@ impl Options {
             ("--resize", self.resize.map(String::from)),
             ("--shape", self.shape.map(String::from)),
         ];
-        let add = |line: Line, (option, value): (&'static str, Option<String>)| match value {
-            Some(value) => line.word(option).word(&value),
-            None => line,
-        };
-        options.into_iter().fold(line, add)
+        line.given(options)
     }
 
     /// Returns the first of the options that is given.
@@ -97,6 +93,19 @@ impl Options {
         ];
         let given = options.into_iter().find(|(_, is_given)| *is_given);
         given.map(|(option, _)| option)
+    }
+
+    /// Checks that no option is given without a dataset, on which it would have no effect.
+    ///
+    /// # Errors
+    /// Returns an error that names the first such option.
+    pub(super) fn check_use(&self, has_data: bool) -> Result<()> {
+        match self.given() {
+            Some(option) if !has_data => Err(usage::wrong(format!(
+                "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Checks whether a range of features is given.

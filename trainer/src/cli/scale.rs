@@ -64,12 +64,7 @@ impl Options {
             ("--std", self.std.as_ref().map(list)),
             ("--divide", self.divide.map(|divide| divide.to_string())),
         ];
-        options
-            .into_iter()
-            .fold(line, |line, (option, value)| match value {
-                Some(value) => line.word(option).word(&value),
-                None => line,
-            })
+        line.given(options)
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::bar::Bar;
 use super::console::Console;
-use super::{interrupt, network, overwrite, reading, threads, usage};
+use super::{interrupt, network, overwrite, reading, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -122,11 +122,7 @@ impl Options {
         pruners: &[Pruner],
         console: &Console,
     ) -> Result<Material<'a>> {
-        if let (Some(option), None) = (self.reading.given(), &self.data) {
-            return Err(usage::wrong(format!(
-                "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
-            )));
-        }
+        self.reading.check_use(self.data.is_some())?;
         self.threads.apply(console)?;
         self.note_unread(pruners, console);
         let weights = match self.weights() {

@@ -213,8 +213,9 @@ pub(super) fn sliding(
     };
     let kernel = match taps {
         Some(taps) => {
-            let stated = pair("kernel_shape", taps.map(|taps| taps as i64))?;
-            if stated != taps.map(|taps| taps as i64) {
+            let own = taps.map(|taps| taps as i64);
+            let stated = pair("kernel_shape", own)?;
+            if stated != own {
                 return Err(format!(
                     "its kernel_shape is {stated:?}, but its weight is {} x {}: export the model again",
                     taps[0], taps[1]
