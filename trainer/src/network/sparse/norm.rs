@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::simd::sum;
+use super::simd::sums;
 
 /// How a unit is normalised: y = a z + b.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +23,12 @@ impl UnitMoments {
     #[inline(always)]
     pub(super) fn of<S: Simd>(simd: S, z: &[f32], epsilon: f32) -> Self {
         let count = z.len() as f32;
-        let add = |x, _, total| simd.add_f32s(total, x);
-        let mean = sum(simd, z, z, add, |x, _| x) / count;
-        let means = simd.splat_f32s(mean);
-        let squares = |x, _, total| {
-            let x = simd.sub_f32s(x, means);
-            simd.mul_add_e_f32s(x, x, total)
-        };
-        let squares = sum(simd, z, z, squares, |x, _| (x - mean) * (x - mean));
+        let mean = total(simd, z) / count;
+        let minus_mean = simd.splat_f32s(-mean);
+        let [squares] = sums(simd, z, z, |z, _, live, [total]| {
+            let centred = simd.mul_add_e_f32s(minus_mean, live, z);
+            [simd.mul_add_e_f32s(centred, centred, total)]
+        });
         let inverse = 1.0 / (squares / count + epsilon).sqrt();
         Self { mean, inverse }
     }
@@ -89,11 +87,15 @@ pub(super) fn norm_gradient<S: Simd>(
     UnitMoments { mean, inverse }: UnitMoments,
 ) -> (f32, f32) {
     let count = z.len() as f32;
-    let add = |g, _, total| simd.add_f32s(total, g);
-    let d_shift = sum(simd, g, g, add, |g, _| g);
     let means = simd.splat_f32s(mean);
-    let products = |g, z, total| simd.mul_add_e_f32s(g, simd.sub_f32s(z, means), total);
-    let d_scale = sum(simd, g, z, products, |g, z| g * (z - mean)) * inverse;
+    let [d_shift, d_scale] = sums(simd, g, z, |g, z, _, [shift, scale]| {
+        let centred = simd.sub_f32s(z, means);
+        [
+            simd.add_f32s(shift, g),
+            simd.mul_add_e_f32s(g, centred, scale),
+        ]
+    });
+    let d_scale = d_scale * inverse;
     // dz = a g + b z + c.
     let a = scale * inverse;
     let b = -a * inverse * d_scale / count;
@@ -107,5 +109,6 @@ pub(super) fn norm_gradient<S: Simd>(
 /// Returns the sum of `x`.
 #[inline(always)]
 pub(super) fn total<S: Simd>(simd: S, x: &[f32]) -> f32 {
-    sum(simd, x, x, |x, _, total| simd.add_f32s(total, x), |x, _| x)
+    let [total] = sums(simd, x, x, |x, _, _, [total]| [simd.add_f32s(total, x)]);
+    total
 }

@@ -223,30 +223,43 @@ fn dot_block<S: Simd, const N: usize, const TAIL: u8>(
     }
 }
 
-/// Returns the sum of `term` over pairs of elements of `x` and `y`. `vectors` adds the same terms
-/// of two vectors to its third argument.
+/// As many ones as the widest vector has lanes.
+const ONES: [f32; 64] = [1.0; 64];
+
+/// Returns `M` sums over pairs of elements of `x` and `y`, which have the same length. `add` adds
+/// the terms of two vectors, its first arguments, to its last one. Its third argument is 1 in the
+/// lanes that contain elements and 0 in the others, where the first two are 0, too; there, the
+/// terms must be 0.
 #[inline(always)]
-pub(super) fn sum<S: Simd>(
+pub(super) fn sums<S: Simd, const M: usize>(
     simd: S,
     x: &[f32],
     y: &[f32],
-    vectors: impl Fn(S::f32s, S::f32s, S::f32s) -> S::f32s,
-    term: impl Fn(f32, f32) -> f32,
-) -> f32 {
-    let mut totals = [simd.splat_f32s(0.0); 4];
+    add: impl Fn(S::f32s, S::f32s, S::f32s, [S::f32s; M]) -> [S::f32s; M],
+) -> [f32; M] {
+    let mut totals = [[simd.splat_f32s(0.0); M]; 4];
     let ((xs, x_rest), (ys, y_rest)) = (S::as_simd_f32s(x), S::as_simd_f32s(y));
+    let live = simd.splat_f32s(1.0);
     let (x_fours, y_fours) = (xs.chunks_exact(4), ys.chunks_exact(4));
-    let rest = x_fours.remainder().iter().zip(y_fours.remainder());
-    for ((&x, &y), total) in rest.zip(&mut totals) {
-        *total = vectors(x, y, *total);
-    }
+    let (x_last, y_last) = (x_fours.remainder(), y_fours.remainder());
     for (x, y) in x_fours.zip(y_fours) {
         for k in 0..4 {
-            totals[k] = vectors(x[k], y[k], totals[k]);
+            totals[k] = add(x[k], y[k], live, totals[k]);
         }
     }
+    for k in 0..3 {
+        if let (Some(&x), Some(&y)) = (x_last.get(k), y_last.get(k)) {
+            totals[k] = add(x, y, live, totals[k]);
+        }
+    }
+    if !x_rest.is_empty() {
+        let load = |part| simd.partial_load_f32s(part);
+        let live = load(&ONES[..x_rest.len()]);
+        totals[3] = add(load(x_rest), load(y_rest), live, totals[3]);
+    }
     let [a, b, c, d] = totals;
-    let total = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
-    let rest = x_rest.iter().zip(y_rest);
-    simd.reduce_sum_f32s(total) + rest.map(|(&x, &y)| term(x, y)).sum::<f32>()
+    std::array::from_fn(|m| {
+        let total = simd.add_f32s(simd.add_f32s(a[m], b[m]), simd.add_f32s(c[m], d[m]));
+        simd.reduce_sum_f32s(total)
+    })
 }
