@@ -115,6 +115,7 @@ impl Subject {
             of: 1,
             seed: 5,
             hyperparameters: &self.hyperparameters,
+            teacher: None,
         };
         let part = phase::train_steps(
             &self.network,

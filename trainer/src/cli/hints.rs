@@ -199,6 +199,8 @@ fn flag(field: &'static str) -> Option<&'static str> {
         "decay.amount" => "--decay",
         "clip" => "--clip",
         "label_smoothing" => "--label-smoothing",
+        "distillation.share" | "distillation.temperature" => "--distill",
+        "mixup" => "--mixup",
         "schedule.warmup" => "--warmup",
         "augmentation.rotation" => "--augment rotation",
         "augmentation.shift" => "--augment shift",

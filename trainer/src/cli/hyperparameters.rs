@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use super::{augment, usage};
 use crate::data::augment::Augmentation;
 use crate::training::Hyperparameters;
-use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
+use crate::training::hyperparameters::{Adam, Decay, DecayKind, Distillation, OptimizerKind, Sgd};
 use crate::training::schedule::{Course, Schedule};
 
 /// The options that determine the steps of training.
@@ -47,10 +47,36 @@ pub(super) struct HyperparameterOptions {
     /// Fraction of the target probability that is spread over all classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
+    /// Learn the scores of the dense network in the phases after it, such as share=0.9,temperature=4
+    #[arg(long, value_name = "HOW", value_parser = parse_distillation)]
+    distill: Option<Distillation>,
+    /// Mix training samples in pairs, in shares of a beta distribution with this parameter
+    #[arg(long, value_name = "ALPHA")]
+    mixup: Option<f64>,
     /// Random changes to training images, such as
     /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4,fill=edge
     #[arg(long, value_name = "CHANGES", value_parser = augment::parse)]
     augment: Option<Augmentation>,
+}
+
+/// Parses how a teacher is learnt, such as `share=1,temperature=2`.
+fn parse_distillation(text: &str) -> Result<Distillation, String> {
+    let mut found = Distillation::default();
+    for part in text.split(',') {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let field = match name.trim() {
+            "share" => &mut found.share,
+            "temperature" => &mut found.temperature,
+            _ => {
+                return Err(format!(
+                    "{part:?} is not share=SHARE or temperature=TEMPERATURE"
+                ));
+            }
+        };
+        let value = value.trim();
+        *field = (value.parse()).map_err(|_| format!("{value:?} is not a number"))?;
+    }
+    Ok(found)
 }
 
 /// Optimizers.
@@ -85,6 +111,8 @@ impl HyperparameterOptions {
         set(&mut found.learning_rate, self.learning_rate);
         set(&mut found.label_smoothing, self.label_smoothing);
         found.clip = self.clip.or(found.clip);
+        found.distillation = self.distill.or(found.distillation);
+        found.mixup = self.mixup.or(found.mixup);
         found.augmentation = self.augment.unwrap_or(found.augmentation);
         match (self.optimizer, found.optimizer) {
             (None, _)
@@ -149,6 +177,8 @@ impl HyperparameterOptions {
             ("learning_rate", self.learning_rate.is_some()),
             ("label_smoothing", self.label_smoothing.is_some()),
             ("clip", self.clip.is_some()),
+            ("distillation", self.distill.is_some()),
+            ("mixup", self.mixup.is_some()),
             ("augmentation", self.augment.is_some()),
             ("optimizer", self.optimizer.is_some() || sgd),
             ("decay", self.l2.is_some() || self.decay.is_some()),
@@ -166,6 +196,8 @@ impl HyperparameterOptions {
             "learning_rate" => self.learning_rate.is_some(),
             "label_smoothing" => self.label_smoothing.is_some(),
             "clip" => self.clip.is_some(),
+            "mixup" => self.mixup.is_some(),
+            "distillation.share" | "distillation.temperature" => self.distill.is_some(),
             "momentum" => self.momentum.is_some(),
             "l2" => self.l2.is_some(),
             "decay.amount" => self.decay.is_some(),

@@ -72,7 +72,7 @@ pub fn outputs(
 ///
 /// # Errors
 /// Returns an error if `stop` is set, or if the device fails.
-fn statistics(
+pub(super) fn statistics(
     network: &Network,
     state: &State,
     train: &Batches<'_>,

@@ -104,7 +104,7 @@ fn weights(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError
         return Ok(None);
     };
     let weights = Weights::load(graph, Path::new(path))?;
-    if recipe.trains_given() {
+    if recipe.trains_given() || recipe.learns_from_given()? {
         let missing = weights.missing();
         if !missing.is_empty() {
             return Err(TrainError::IncompleteWeights {

@@ -24,6 +24,8 @@ use crate::remedy::Remedy;
 ///     schedule = { kind = "cosine", to = 0.01, warmup = 100 }
 ///     clip = 1.0
 ///     label_smoothing = 0.1
+///     distillation = { share = 0.9, temperature = 4 }
+///     mixup = 0.2
 ///     augmentation = { rotation = 10, shift = 2, scale = 0.1, elastic = { alpha = 34 } }
 /// "#;
 /// let hyperparameters: Hyperparameters = toml::from_str(recipe)?;
@@ -57,6 +59,14 @@ pub struct Hyperparameters {
     /// The share of the target that is spread evenly over all classes (Szegedy et al. 2016): at
     /// least 0 and below 1.
     pub label_smoothing: f64,
+    /// How much of a teacher is learnt: of the dense network, in the phases after it was trained or
+    /// given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
+    /// Mixes the inputs of a batch in pairs, and the losses of their classes, in a share drawn from
+    /// a beta distribution with this parameter (Zhang et al. 2018): above 0 and at most 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
     /// The random changes to training images.
     pub augmentation: Augmentation,
 }
@@ -72,6 +82,8 @@ impl Default for Hyperparameters {
             clip: None,
             loss: LossKind::default(),
             label_smoothing: 0.0,
+            distillation: None,
+            mixup: None,
             augmentation: Augmentation::default(),
         }
     }
@@ -191,6 +203,31 @@ pub enum LossKind {
     CrossEntropy,
 }
 
+/// Distillation: learning the scores of a trained network (Hinton, Vinyals & Dean 2015).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys share and temperature"
+)]
+pub struct Distillation {
+    /// The share of the loss that compares scores with those of the teacher, above 0 and at most 1.
+    /// The rest compares them with the classes; at 1, no class is read.
+    pub share: f64,
+    /// What scores are divided by before their softmax; the higher, the more the scores of wrong
+    /// classes count.
+    pub temperature: f64,
+}
+
+impl Default for Distillation {
+    fn default() -> Self {
+        Self {
+            share: 0.9,
+            temperature: 4.0,
+        }
+    }
+}
+
 impl LossKind {
     /// Returns the loss whose targets are smoothed by `label_smoothing`.
     #[must_use]
@@ -260,6 +297,13 @@ impl Hyperparameters {
             positive("clip", clip)?;
         }
         share("label_smoothing", self.label_smoothing)?;
+        if let Some(Distillation { share, temperature }) = self.distillation {
+            at_most("distillation.share", share, 1.0)?;
+            positive("distillation.temperature", temperature)?;
+        }
+        if let Some(mixup) = self.mixup {
+            at_most("mixup", mixup, 4.0)?;
+        }
         self.schedule.check()?;
         self.check_augmentation()
     }
@@ -355,6 +399,15 @@ fn positive(field: &'static str, number: f64) -> Result<(), TrainError> {
         number,
         "must be a positive finite number",
     ))
+}
+
+/// Checks that `number` is above 0 and at most `most`.
+fn at_most(field: &'static str, number: f64, most: f64) -> Result<(), TrainError> {
+    if number > 0.0 && number <= most {
+        return Ok(());
+    }
+    let reason = format!("must be above 0 and at most {most}");
+    Err(TrainError::value(field, number, reason))
 }
 
 /// Checks that `number` is finite and not negative.

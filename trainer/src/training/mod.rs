@@ -23,6 +23,7 @@ pub mod layout;
 pub mod lock;
 pub mod loss;
 pub mod metrics;
+pub mod objective;
 pub mod optimizer;
 pub mod phase;
 mod phases;

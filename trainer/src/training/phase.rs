@@ -10,6 +10,7 @@ use candle_core::{DType, Result as TensorResult, Tensor};
 use super::error::TrainError;
 use super::feed::{Changes, Feed};
 use super::hyperparameters::Hyperparameters;
+use super::objective::{Objective, Teacher};
 use super::optimizer::Optimizer;
 use super::schedule::Rates;
 use crate::data::augment::Augmenter;
@@ -35,6 +36,8 @@ pub struct Epoch<'a> {
     pub seed: u64,
     /// The hyperparameters of the phase.
     pub hyperparameters: &'a Hyperparameters,
+    /// The network whose scores are learnt, if the hyperparameters demand it and there is one.
+    pub teacher: Option<&'a Teacher>,
 }
 
 /// The part of an epoch that is done.
@@ -92,12 +95,15 @@ pub fn train_steps(
     end: usize,
     after: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Part, TrainError> {
-    let batches = &batches.select(network.inputs());
+    let objective = Objective::new(epoch.hyperparameters, epoch.teacher);
+    let batches = &match objective.takes_all_inputs() {
+        true => batches.clone(),
+        false => batches.select(network.inputs()),
+    };
     let batch = epoch.hyperparameters.batch;
     let order = epoch.order(batches.split().len());
     let rates = epoch.rates(order.len() / batch);
     let order = &order[done.steps * batch..end * batch];
-    let loss = epoch.hyperparameters.loss();
     let together = match network.fused() {
         true => 1,
         false => STEPS_PER_LOOK,
@@ -107,7 +113,8 @@ pub fn train_steps(
         let mut feed = Feed::new(scope, batches, order, batch, epoch.changes(batches))?;
         for (step, indices) in (done.steps..end).zip(order.chunks_exact(batch)) {
             let (inputs, classes) = feed.next(indices)?;
-            let loss = loss.mean(&network.train_forward(&inputs)?, &classes)?;
+            let random = || epoch.stream(&format!("mix {step}"));
+            let loss = objective.mean(network, &inputs, &classes, random)?;
             losses.add(&loss, epoch)?;
             optimizer.step(network, &loss.backward()?, rates(step))?;
             if after((step + 1) * batch).is_break() {
@@ -310,6 +317,7 @@ mod tests {
             schedule = { kind = "cosine", to = 0.1, warmup = 5, restarts = 1 }
             clip = 2
             label_smoothing = 0.1
+            mixup = 0.5
             augmentation = { rotation = 10, shift = 1, scale = 0.1, crop = 1, elastic = {} }
         "#;
         let hyperparameters: Hyperparameters = toml::from_str(options).unwrap();
@@ -328,6 +336,7 @@ mod tests {
                 of: 4,
                 seed: 7,
                 hyperparameters: &hyperparameters,
+                teacher: None,
             };
             let stop = AtomicBool::new(false);
             let loss = train_epoch(network, optimizer, &batches, epoch, &stop, &mut |_| ());
@@ -357,6 +366,7 @@ mod tests {
             of: 5,
             seed: 0,
             hyperparameters: &hyperparameters,
+            teacher: None,
         };
         let loss = |value: f32| Tensor::new(value, &Device::Cpu).unwrap();
         let mut losses = Losses::new(3, Part::default());

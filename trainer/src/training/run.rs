@@ -120,6 +120,7 @@ pub fn run(
         folder,
         kept_by_index: None,
         left_at_start: 0,
+        teacher: None,
         evaluated: None,
     };
     let report = session.run_phases(given, tell);

@@ -9,6 +9,7 @@ use candle_core::{Device, Result as TensorResult};
 use super::error::TrainError;
 use super::folder::RunFolder;
 use super::layout::{self, ARCHITECTURE, DENSE, MASKS, MASKS_DIRECT, RECIPE};
+use super::objective::Teacher;
 use super::recipe::Recipe;
 use super::recipe::stages::Stage;
 use super::sums::Sums;
@@ -40,6 +41,8 @@ pub(super) struct Session<'a> {
     pub(super) kept_by_index: Option<usize>,
     /// The number of effective weights at the start of the current phase.
     pub(super) left_at_start: usize,
+    /// The network that the current phase learns from, if there is one.
+    pub(super) teacher: Option<Teacher>,
     /// The network at the end of the current phase, if its last epoch has evaluated it.
     pub(super) evaluated: Option<Trained>,
 }

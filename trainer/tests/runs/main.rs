@@ -9,6 +9,7 @@ use rarefy_trainer::pruning::{Compression, Mask, Masks, Place, Target};
 use rarefy_trainer::training::recipe::{self as recipes, Gradual, Method, Prune, Regrow, Training};
 use rarefy_trainer::training::{After, Phase, Plan, Recipe, RecipeFile, TrainError};
 
+mod distillation;
 mod given;
 mod refusals;
 mod support;

@@ -18,6 +18,8 @@ fn every_default_is_the_papers_and_survives_a_file() {
         clip = 2
         loss = "cross-entropy"
         label_smoothing = 0.1
+        distillation = { share = 1, temperature = 2 }
+        mixup = 0.2
         augmentation = { rotation = 10, shift = 2, scale = 0.1, flip = true, crop = 4, elastic = {} }
     "#;
     let read: Hyperparameters = toml::from_str(all).unwrap();
@@ -131,6 +133,15 @@ fn a_value_out_of_range_is_named_with_its_range() {
             "label_smoothing = 1",
             "label_smoothing is 1, but must be at least 0 and below 1",
         ),
+        (
+            "distillation = { share = 0 }",
+            "distillation.share is 0, but must be above 0 and at most 1",
+        ),
+        (
+            "distillation = { temperature = -1 }",
+            "distillation.temperature is -1, but must be a positive finite number",
+        ),
+        ("mixup = 5", "mixup is 5, but must be above 0 and at most 4"),
         (
             "schedule = { kind = \"linear\", to = 2 }",
             "schedule.to is 2, but must be between 0 and 1: it is a factor of the learning rate",

@@ -6,20 +6,23 @@
 //! too.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use candle_core::Result as TensorResult;
 
 use super::point::{Point, RunMasks, apply};
 use crate::network::{Network, State, Statistics};
-use crate::pruning::Masks;
 use crate::pruning::effective::{self, Mode};
+use crate::pruning::{Masks, Weights};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::error::TrainError;
 use crate::training::event::Event;
+use crate::training::floats;
 use crate::training::folder::DENSE;
 use crate::training::hyperparameters::Hyperparameters;
 use crate::training::layout;
 use crate::training::metrics::Metrics;
+use crate::training::objective::Teacher;
 use crate::training::optimizer::{Optimizer, OptimizerState};
 use crate::training::phase::{self, Epoch, Part};
 use crate::training::recipe::Phase;
@@ -116,6 +119,7 @@ impl Session<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TrainError> {
         let stage = self.stages[index].clone();
+        self.teacher = self.load_teacher(index)?;
         let mut files = self.files_before(index)?;
         let masks = point.masks.as_ref();
         self.left_at_start = masks.map_or(self.graph.total(), |masks| masks.effective.nonzeros());
@@ -148,6 +152,25 @@ impl Session<'_> {
             state.save(&self.folder.file(DENSE), &notes)?;
         }
         Ok(())
+    }
+
+    /// Returns the network that phase `index` learns from: the dense network of an earlier phase, or
+    /// that of the given weights; `None` if the phase learns from the classes alone.
+    fn load_teacher(&self, index: usize) -> Result<Option<Teacher>, TrainError> {
+        if self.stages[index].hyperparameters.distillation.is_none() {
+            return Ok(None);
+        }
+        let state = if self.stages[..index].iter().any(|stage| stage.ends_dense) {
+            State::load(&self.folder.file(DENSE))?.0
+        } else if let Some(path) = &self.recipe.weights {
+            Weights::load(&self.graph, Path::new(path))?.state(&self.graph)
+        } else {
+            return Ok(None);
+        };
+        let network = Network::new(&self.graph, &state, &self.device)?;
+        let statistics = floats::statistics(&network, &state, &self.train, self.stop);
+        let statistics = self.unless_interrupted(statistics)?;
+        Ok(Some(Teacher::new(network, statistics)))
     }
 
     /// Returns the network with which the phase starts or resumes, and the position in the phase.
@@ -373,13 +396,14 @@ impl Session<'_> {
     }
 
     /// Returns the epoch `index` of `stage`.
-    pub(super) fn epoch<'s>(&self, stage: &'s Stage, index: usize) -> Epoch<'s> {
+    pub(super) fn epoch<'s>(&'s self, stage: &'s Stage, index: usize) -> Epoch<'s> {
         Epoch {
             phase: &stage.name,
             index,
             of: stage.epochs,
             seed: self.recipe.seed,
             hyperparameters: &stage.hyperparameters,
+            teacher: self.teacher.as_ref(),
         }
     }
 

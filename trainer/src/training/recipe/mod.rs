@@ -246,6 +246,20 @@ impl Recipe {
         self.weights.is_some() && first.is_some_and(|phase| phase.training().is_some())
     }
 
+    /// Checks whether a phase learns from the network whose weights the recipe names, rather than
+    /// from one that an earlier phase trains.
+    ///
+    /// # Errors
+    /// Returns an error if an override of a phase has an unknown key or the wrong type.
+    pub(in crate::training) fn learns_from_given(&self) -> Result<bool, TrainError> {
+        let stages = stages::stages(self)?;
+        let dense = stages.iter().position(|stage| stage.ends_dense);
+        let mut without = stages
+            .iter()
+            .take(dense.map_or(stages.len(), |dense| dense + 1));
+        Ok(self.weights.is_some() && without.any(stages::Stage::distils))
+    }
+
     /// Returns the name or the path by which the dataset is found.
     pub fn data_source(&self) -> String {
         let folder = self.data_folder.as_ref().filter(|path| path.exists());

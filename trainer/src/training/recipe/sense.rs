@@ -30,6 +30,7 @@ impl Recipe {
         self.check_order()?;
         self.check_weights()?;
         self.check_masks()?;
+        self.check_teacher()?;
         for (index, stage) in stages(self)?.iter().enumerate() {
             let checked = self.check_on(stage, graph, data);
             checked.map_err(|error| error.in_phase(index, stage.phase.kind()))?;
@@ -156,6 +157,24 @@ impl Recipe {
         Err(TrainError::UnusedWeights {
             pruner: unread.unwrap_or("the recipe"),
         })
+    }
+
+    /// Checks that if a phase learns from a dense network, there is one that it can learn from.
+    fn check_teacher(&self) -> Result<(), TrainError> {
+        let stages = stages(self)?;
+        let first = match self.weights {
+            Some(_) => 0,
+            None => {
+                let dense = stages.iter().position(|stage| stage.ends_dense);
+                dense.map_or(stages.len(), |dense| dense + 1)
+            }
+        };
+        if stages.iter().any(Stage::distils) && !stages[first..].iter().any(Stage::distils) {
+            return refuse(
+                "there is no dense network to learn from (distillation): train one in a phase before pruning, or provide weights",
+            );
+        }
+        Ok(())
     }
 
     /// Checks that no phase requests masks that contradict those of an earlier one.

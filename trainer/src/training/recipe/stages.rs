@@ -26,6 +26,13 @@ pub(in crate::training) struct Stage {
     pub(in crate::training) keeps: BTreeSet<usize>,
 }
 
+impl Stage {
+    /// Checks whether the phase trains and learns from a dense network, if there is one.
+    pub(in crate::training) fn distils(&self) -> bool {
+        self.phase.training().is_some() && self.hyperparameters.distillation.is_some()
+    }
+}
+
 /// Returns the stages of `recipe`.
 ///
 /// # Errors
