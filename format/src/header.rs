@@ -52,8 +52,8 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Returns whether the container ends with the units of the network's numbers; never without the
-    /// feature `units`, whose builds reject such containers.
+    /// Returns whether the container ends with the units of the network's numbers. Builds without
+    /// the feature `units` reject such containers.
     pub(crate) const fn has_units(&self) -> bool {
         #[cfg(feature = "units")]
         return self.units;

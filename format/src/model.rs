@@ -133,8 +133,8 @@ impl<'a> Model<'a> {
         self.header.layers
     }
 
-    /// Returns the units of the network's numbers, if the container states them. Without the feature
-    /// `units`, no container that states them is accepted.
+    /// Returns the units of the network's numbers, if the container states them. Builds without the
+    /// feature `units` reject containers that do.
     #[must_use]
     pub const fn units(&self) -> Option<Units<'a>> {
         match self.header.has_units() {

@@ -50,8 +50,8 @@ fn answers(name: &str, network: &NetworkSpec) -> String {
     text
 }
 
-/// Returns numbers to convert by `units`: within, at the ends of, and outside the range of each map,
-/// halfway between two bytes, and those that are not finite.
+/// Returns numbers to convert by `units`: within, at the ends of, and outside the range of each
+/// map, halfway between two bytes, and those that are not finite.
 fn values(units: &UnitsSpec, inputs: usize) -> Vec<Vec<f32>> {
     let mut random = Random::new(11);
     let share = inputs / units.maps.len();

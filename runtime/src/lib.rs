@@ -8,9 +8,9 @@
 //! prediction on the device.
 //!
 //! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling),
-//! `residual`, and `units` (numbers with units). Firmware that disables the features that its model does not need links neither
-//! their kernels nor their validation. The feature `defmt` implements `defmt::Format` for the
-//! error types.
+//! `residual`, and `units` (numbers with units). Firmware that disables the features that its model
+//! does not need links neither their kernels nor their validation. The feature `defmt` implements
+//! `defmt::Format` for the error types.
 //!
 //! # Examples
 //!

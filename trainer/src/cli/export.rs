@@ -79,7 +79,7 @@ pub(super) struct Arguments {
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
-    /// Whether to state, in the container or the Rust code, which numbers input bytes and logits stand
+    /// When to state, in the container or the Rust code, which numbers input bytes and logits stand
     /// for
     #[arg(long, value_enum, default_value_t = Units::Auto)]
     units: Units,

@@ -187,8 +187,8 @@ pub(super) fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) 
     dot / (a2 * b2).sqrt()
 }
 
-/// Returns the factor by which the logits of `spec` are larger than the scores of `network`, by least
-/// squares.
+/// Returns the factor by which the logits of `spec` are larger than the scores of `network`, by
+/// least squares.
 fn slope(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
     let (mut dot, mut square) = (0.0, 0.0);
     for image in images {

@@ -294,6 +294,8 @@ fn units_are_described_and_counted() {
     assert_eq!(all.bytes, 16 + 8 + 18 + 2 + 16);
     let other = text(&stating(vec![ByteMap::IDENTITY]));
     assert_eq!(other, format!("{head}x itself"));
+    let signed = text(&stating(vec![ByteMap::new(-128.0, 127.0)]));
+    assert_eq!(signed, format!("{head}x + 128"));
 
     let maps = (0..5).map(|index| ByteMap::new(5.0, 5.0 + 51.0 * f64::from(index)));
     let each = stating(maps.collect());

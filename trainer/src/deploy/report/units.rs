@@ -84,6 +84,8 @@ impl std::fmt::Display for MapReport {
         match (*factor, *minimum) {
             (0.0, _) => f.write_str("0"),
             (1.0, 0.0) => f.write_str("x itself"),
+            (1.0, ..0.0) => write!(f, "x + {}", -minimum),
+            (1.0, _) => write!(f, "x - {minimum}"),
             (_, ..0.0) => write!(f, "(x + {}) * {factor}", -minimum),
             _ => write!(f, "(x - {minimum}) * {factor}"),
         }
