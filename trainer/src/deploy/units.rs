@@ -4,9 +4,9 @@
 //! then turns the readings of its sensor into input bytes by the map that the run was trained with,
 //! and logits into outputs.
 
-use rarefy_format::{ByteMap, UnitsSpec};
+use rarefy_format::{ByteMap, Units, UnitsSpec};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, InputMap};
 
 /// When a container states its units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,11 @@ impl StatedUnits {
     }
 }
 
+/// Returns whether a container with `units` states the maps of `map`.
+pub(super) fn states(units: &Units<'_>, map: &InputMap) -> bool {
+    shared(units.maps().collect()) == shared(map.byte_maps().collect())
+}
+
 /// Returns one of `maps` if all are equal, otherwise `maps`.
 fn shared(mut maps: Vec<ByteMap>) -> Vec<ByteMap> {
     if maps.iter().all(|map| *map == maps[0]) {
@@ -53,7 +58,7 @@ mod tests {
     use rarefy_runtime::Engine;
 
     use super::*;
-    use crate::data::{InputMap, InputRange, digits};
+    use crate::data::{InputRange, digits};
     use crate::random::Random;
 
     #[test]

@@ -85,6 +85,17 @@ fn a_table_is_trained_on_exported_and_evaluated_by_the_same_map() {
         "eval alone.rfy --data a.csv --input-range all",
         &["--input-range is stated in alone.rfy"],
     );
+    // A companion with another map is not the container's.
+    fs::copy(folder.join("model.rfy"), folder.join("other.rfy")).unwrap();
+    let companion = fs::read(folder.join("model.rfy.json")).unwrap();
+    let mut companion: serde_json::Value = serde_json::from_slice(&companion).unwrap();
+    companion["data"]["reading"]["map"]["maximum"][2] = serde_json::json!(0.5);
+    fs::write(folder.join("other.rfy.json"), companion.to_string()).unwrap();
+    let (_, stderr) = texts(&run(folder, "inspect other.rfy"));
+    says(
+        &stderr,
+        &["data.reading.map is not the map that the container states"],
+    );
     let without = json(folder, "export run --units never -o without.rfy");
     assert!(without.get("units").is_none());
     let bytes = |report: &serde_json::Value| report["bytes"].as_u64().unwrap();
