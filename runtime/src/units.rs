@@ -67,7 +67,7 @@ impl Engine<'_> {
     /// 0. The bytes are those that the workstation makes of the same numbers.
     ///
     /// Integers of up to 16 bits are converted to `f32` first. Cores without floating-point
-    /// hardware take some hundred instructions per number.
+    /// hardware take a few hundred instructions per number.
     ///
     /// ```
     /// use rarefy_format::{
