@@ -103,6 +103,8 @@ pub enum ParseError {
         place: usize,
         words: usize,
     },
+    /// Invalid units.
+    Units { error: UnitsError },
     /// The stated size of the arena is not what the layers need.
     ArenaWords { stated: usize, computed: usize },
 }
@@ -115,8 +117,9 @@ impl fmt::Display for ParseError {
             E::TooShort { needed, found } => write!(f, "the container has {found} bytes, but its header and layer records need {needed}"),
             E::WrongMagic { found: [a, b, c] } => write!(f, "not a .rfy container: the first bytes are {a:02x} {b:02x} {c:02x}, not RFY"),
             E::UnsupportedVersion { found, supported } => write!(f, "the container has format version {found}, but only version {supported} is supported"),
+            E::LayerCount { found: found @ 129..=192, .. } if !cfg!(feature = "units") => write!(f, "the container with {} layers states the units of its numbers, which this build does not read: enable the Cargo feature units", found - 128),
             E::LayerCount { found, max } => write!(f, "the container has {found} layers, but 1 to {max} are allowed"),
-            E::WrongLength { stated, found } => write!(f, "the container has {found} bytes, but its header and layers take {stated}"),
+            E::WrongLength { stated, found } => write!(f, "the container has {found} bytes, but its parts take {stated}"),
             E::WrongChecksum { stated, computed } => write!(f, "the container is damaged: its header states the checksum {stated:08x}, but its bytes have {computed:08x}"),
             E::UnknownEncoding { layer, found } => match feature(found) {
                 Some(feature) => write!(f, "layer {layer} has an encoding that this build does not read: enable the Cargo feature {feature}"),
@@ -148,6 +151,7 @@ impl fmt::Display for ParseError {
             E::Rice { layer, error } => write!(f, "layer {layer} has an invalid rice block: {error}"),
             E::Taps { layer, stated, found } => write!(f, "layer {layer} states {stated} weights in its longest row, but has {found}"),
             E::Place { layer, place, words } => write!(f, "layer {layer} writes {words} words at word {place} of the arena, but its buffers overlap, exceed the arena, or have been overwritten"),
+            E::Units { error } => write!(f, "the container states invalid units: {error}"),
             E::ArenaWords { stated, computed } => write!(f, "the container states an arena of {stated} words, but its layers need {computed}"),
         }
     }
@@ -222,3 +226,36 @@ impl fmt::Display for RiceError {
 }
 
 impl core::error::Error for RiceError {}
+
+/// Why the units of a container were rejected. The messages are clauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+#[allow(
+    missing_docs,
+    reason = "the fields are named, and each variant's message explains them"
+)]
+pub enum UnitsError {
+    /// A byte before the section that must be zero but is not.
+    Padding { found: u8 },
+    /// An output step, whose bits are given, that is not a positive, finite number.
+    Step { bits: u32 },
+    /// No maps, or a number of maps that does not divide that of the inputs.
+    Maps { found: usize, inputs: usize },
+    /// A map whose minimum or factor is not finite, or whose factor is negative. Maps count from 0.
+    Map { map: usize },
+}
+
+impl fmt::Display for UnitsError {
+    #[rustfmt::skip]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            UnitsError::Padding { found } => write!(f, "{found} is in a byte before them that must be 0"),
+            UnitsError::Step { bits } => write!(f, "the output step is {}, but must be a positive number", f32::from_bits(bits)),
+            UnitsError::Maps { found, inputs } => write!(f, "{found} maps to bytes do not share {inputs} inputs evenly"),
+            UnitsError::Map { map } => write!(f, "map {map} to bytes has a minimum or a factor that is not finite, or a negative factor"),
+        }
+    }
+}
+
+impl core::error::Error for UnitsError {}

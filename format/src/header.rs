@@ -1,4 +1,5 @@
-//! The header: magic, version, checksum, number of layers, size of the arena, shape of the input.
+//! The header: magic, version, checksum, number of layers (with a bit for the units), size of the
+//! arena, shape of the input.
 //!
 //! ```text
 //!  0      3         4          8        9       12      14       15         16
@@ -31,6 +32,10 @@ pub const CHECKSUM_OFFSET: usize = 4;
 /// The maximum number of layers.
 pub const MAX_LAYERS: usize = 64;
 
+/// The bit of the number of layers that announces the units of the network's numbers.
+#[cfg(any(feature = "units", feature = "alloc"))]
+pub(crate) const UNITS_BIT: u8 = 0x80;
+
 /// The largest arena that the header can state, in 32-bit words.
 #[cfg(feature = "alloc")]
 pub(crate) const MAX_ARENA_WORDS: usize = 0xFF_FFFF;
@@ -39,11 +44,23 @@ pub(crate) const MAX_ARENA_WORDS: usize = 0xFF_FFFF;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub(crate) layers: usize,
+    /// Whether the container ends with the units of the network's numbers.
+    #[cfg(feature = "units")]
+    units: bool,
     pub(crate) arena_words: usize,
     pub(crate) input: Shape,
 }
 
 impl Header {
+    /// Returns whether the container ends with the units of the network's numbers. Builds without
+    /// the feature `units` reject such containers.
+    pub(crate) const fn has_units(&self) -> bool {
+        #[cfg(feature = "units")]
+        return self.units;
+        #[cfg(not(feature = "units"))]
+        false
+    }
+
     /// Reads the header and checks magic, version and the number of layers. Returns the header and
     /// the stated checksum.
     #[inline(always)]
@@ -77,7 +94,7 @@ impl Header {
             });
         }
         let sizes = u32::from_le_bytes(*sizes);
-        let layers = sizes as usize & 0xFF;
+        let layers = sizes as usize & if cfg!(feature = "units") { 0x7F } else { 0xFF };
         if layers.wrapping_sub(1) >= MAX_LAYERS {
             return Err(ParseError::LayerCount {
                 found: layers,
@@ -87,6 +104,8 @@ impl Header {
         let input = u32::from_le_bytes(*input);
         let header = Header {
             layers,
+            #[cfg(feature = "units")]
+            units: sizes & UNITS_BIT as u32 != 0,
             arena_words: sizes as usize >> 8,
             input: Shape {
                 channels: (input >> 24) as u16,

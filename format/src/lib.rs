@@ -35,6 +35,7 @@
 //! | `dense`, `csr`, `words`, `columns`, `rice`, `csr-f32` | yes | reading one encoding each |
 //! | `maps` | yes | convolutions and pooling |
 //! | `residual` | yes | reading and adding the outputs of earlier layers; implies `maps` |
+//! | `units` | yes | reading what input bytes and logits stand for |
 //! | `alloc` | no | the writer and the reference implementation, which need a heap |
 //! | `defmt` | no | `defmt::Format` for the types that firmware logs |
 //!
@@ -69,6 +70,7 @@ mod record;
 #[cfg(feature = "alloc")]
 mod reference;
 mod shape;
+mod units;
 #[cfg(feature = "alloc")]
 mod write;
 
@@ -88,7 +90,7 @@ pub use encoding::dense::{Dense, DenseRows};
 pub use encoding::rice;
 pub use encoding::words::{Run, Words, WordsRows, WordsRuns, index_bits, pack_word};
 pub use encoding::{BlockParts, Encoding, Rows, Weights};
-pub use error::ParseError;
+pub use error::{ParseError, UnitsError};
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};
 #[doc(hidden)]
 pub use layer::SPARE_WORDS;
@@ -104,10 +106,11 @@ pub use record::{LINKS_BYTES, Links, RECORD_BYTES};
 #[cfg(feature = "alloc")]
 pub use reference::Values;
 pub use shape::{Buffer, Margin, Shape};
+pub use units::{ByteMap, Units};
 #[cfg(feature = "alloc")]
 pub use write::{
-    LayerSpec, NetworkSpec, SkipSpec, SpecError, SumRange, WeightsSpec, WriteError, output_shape,
-    write,
+    LayerSpec, NetworkSpec, SkipSpec, SpecError, SumRange, UnitsSpec, WeightsSpec, WriteError,
+    output_shape, with_units, write,
 };
 
 /// Whether this build reads convolutions and pooling layers (feature `maps`).

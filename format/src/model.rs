@@ -11,6 +11,7 @@ use crate::error::ParseError;
 use crate::header::{Header, container_checksum};
 use crate::layers::Layers;
 use crate::shape::Shape;
+use crate::units::Units;
 
 /// A validated container: a view of its bytes, which only [`Model::parse`] creates.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,11 @@ impl<'a> Model<'a> {
             // If bytes are missing or added, the length explains more than the checksum. Builds
             // for devices, which are without `alloc`, save the code of this check.
             if cfg!(feature = "alloc") {
-                check!(layers.check_length(layers.stated_bytes()));
+                let mut stated = layers.stated_bytes();
+                if header.has_units() {
+                    stated = Units::stated_end(bytes, stated);
+                }
+                check!(layers.check_length(stated));
             }
             return Err(ParseError::WrongChecksum {
                 stated: checksum,
@@ -71,7 +76,11 @@ impl<'a> Model<'a> {
             linked |= layer.links().is_some();
             outputs = layer.outputs();
         }
-        check!(layers.check_length(layers.read_bytes()));
+        let mut end = layers.read_bytes();
+        if header.has_units() {
+            end = check!(Units::check(bytes, end, header.input.len()));
+        }
+        check!(layers.check_length(end));
         // With links, the copy of the input may need additional room, which `needed` excludes.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {
@@ -122,6 +131,16 @@ impl<'a> Model<'a> {
     #[must_use]
     pub const fn layer_count(&self) -> usize {
         self.header.layers
+    }
+
+    /// Returns the units of the network's numbers, if the container states them. Builds without the
+    /// feature `units` reject containers that do.
+    #[must_use]
+    pub const fn units(&self) -> Option<Units<'a>> {
+        match self.header.has_units() {
+            true => Units::of(self.bytes, self.layers().stated_bytes(), self.inputs()),
+            false => None,
+        }
     }
 
     /// Returns an iterator over the layers, from input to output.

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rarefy_format::{
-    CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, Shape, Values, container_checksum,
-    write,
+    CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, Shape, UnitsSpec, Values,
+    container_checksum, with_units, write,
 };
 use rarefy_test_support::networks::Random;
 
@@ -50,15 +50,79 @@ fn answers(name: &str, network: &NetworkSpec) -> String {
     text
 }
 
+/// Returns numbers to convert by `units`: within, at the ends of, and outside the range of each
+/// map, halfway between two bytes, and those that are not finite.
+fn values(units: &UnitsSpec, inputs: usize) -> Vec<Vec<f32>> {
+    let mut random = Random::new(11);
+    let share = inputs / units.maps.len();
+    let place = |row: usize, random: &mut Random| match row {
+        0 => 0.0,
+        1 => 255.0,
+        2 => random.below(255) as f32 + 0.5,
+        _ => random.below(270_000) as f32 / 1000.0 - 7.5,
+    };
+    let mut rows: Vec<Vec<f32>> = (0..12)
+        .map(|row| {
+            let value = |index: usize| {
+                let map = units.maps[index / share];
+                map.minimum + place(row, &mut random) / map.factor
+            };
+            (0..inputs).map(value).collect()
+        })
+        .collect();
+    rows[11][..4].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0]);
+    rows
+}
+
+/// Returns the text of `NAME.values`: numbers, the input bytes that they become, and the outputs in
+/// their own units.
+fn conversions(name: &str, network: &NetworkSpec, units: &UnitsSpec) -> String {
+    let mut text = format!(
+        "# Each line: numbers | the input bytes that {name}.rfy makes of them | its outputs in their own units.\n"
+    );
+    let inputs = network.input.len();
+    let share = inputs / units.maps.len();
+    for row in values(units, inputs) {
+        let numbers = row.iter().enumerate();
+        let bytes = numbers.map(|(at, &value)| units.maps[at / share].byte(value));
+        let bytes: Vec<u8> = bytes.collect();
+        let numbers: Vec<String> = row.iter().map(f32::to_string).collect();
+        let logits = network.infer(&bytes).into_iter();
+        let outputs: Vec<String> = logits
+            .map(|logit| (logit as f32 * units.output_step).to_string())
+            .collect();
+        let bytes = rarefy_test_support::hexadecimal(&bytes);
+        writeln!(
+            text,
+            "{} | {bytes} | {}",
+            numbers.join(" "),
+            outputs.join(" ")
+        )
+        .unwrap();
+    }
+    text
+}
+
 #[test]
 fn golden_containers_are_written_and_read_unchanged() {
     for (name, network) in golden_networks::all() {
         let path = folder().join(name).with_extension("rfy");
         let written = write(&network).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let units = golden_networks::units(name);
+        let written = match &units {
+            Some(units) => with_units(&written, units).unwrap(),
+            None => written,
+        };
+        let values = units
+            .as_ref()
+            .map(|units| conversions(name, &network, units));
         let stated = answers(name, &network);
         if std::env::var_os("RAREFY_BLESS").is_some() {
             fs::write(&path, &written).unwrap();
             fs::write(path.with_extension("txt"), &stated).unwrap();
+            if let Some(values) = &values {
+                fs::write(path.with_extension("values"), values).unwrap();
+            }
         }
         let committed = fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(
@@ -77,6 +141,14 @@ fn golden_containers_are_written_and_read_unchanged() {
             answers, stated,
             "the reference no longer computes the logits of {name}"
         );
+        assert_eq!(
+            model.units().map(|read| UnitsSpec::from_units(&read)),
+            units
+        );
+        if let Some(values) = values {
+            let committed = fs::read_to_string(path.with_extension("values")).unwrap();
+            assert_eq!(committed, values, "the units of {name} have changed");
+        }
     }
 }
 

@@ -3,7 +3,8 @@
     python3 reader.py FOLDER
 
 decodes every NAME.rfy in FOLDER into biases and weights, computes the logits of the inputs in NAME.txt
-as SPEC.md says, and exits with status 1 if any of them differs. It also prints what it has read. Standard library only.
+as SPEC.md says, and exits with status 1 if any of them differs. If the container states units, it does the same for the
+numbers in NAME.values. It also prints what it has read. Standard library only.
 """
 
 import struct
@@ -313,11 +314,12 @@ def checksum_of(data):
 
 
 def read(data):
-    """The shapes of all maps, the input first, and the layers of a container."""
+    """The shapes of all maps, the input first, the layers of a container, and its units, if any."""
     need(len(data) >= 16 and data[:3] == b"RFY" and data[3] == 1, "no container of version 1")
     checksum, count = struct.unpack_from("<IB", data, 4)
     width, height, channels = struct.unpack_from("<HBB", data, 12)
     need(checksum_of(data[8:]) == checksum, "the checksum")
+    has_units, count = count >> 7, count & 127
     need(1 <= count <= 64 and len(data) >= 16 + 8 * count, "the number of layers")
     shapes = [(channels, height, width)]
     layers, at, base = [], 16 + 8 * count, 16 + 8 * count
@@ -372,10 +374,34 @@ def read(data):
             need(rises, "columns that do not increase")
             need(not places or max(places) < columns, "a column that does not exist")
         layers.append(layer)
+    units = None
+    if has_units:
+        start = (at + 3) // 4 * 4
+        need(not any(data[at:start]), "the bytes before the units")
+        section = Cursor(data[start:])
+        step, maps = section.one("f"), section.one("I")
+        numbers = section.array("f", 2 * maps)
+        at = start + section.at
+        inputs = shapes[0][0] * shapes[0][1] * shapes[0][2]
+        need(0 < step < float("inf") and maps and inputs % maps == 0, "the step or the number of maps")
+        need(all(abs(number) < float("inf") for number in numbers), "a map that is not finite")
+        need(all(factor >= 0 for factor in numbers[1::2]), "a negative factor")
+        units = step, list(zip(numbers[::2], numbers[1::2])), inputs // maps
     need(at == len(data), "bytes after the last block")
     last = layers[-1]
     need(last.operation == DENSE and last.shift == 0, "the last layer")
-    return shapes, layers
+    return shapes, layers, units
+
+
+def quantize(units, values):
+    """The input bytes of numbers in the units of the data."""
+    _, maps, share = units
+    data = []
+    for index, value in enumerate(values):
+        minimum, factor = maps[index // share]
+        number = f32(f32(f32(value - minimum) * factor) + 0.5)
+        data.append(0 if number != number else int(min(max(number, 0), 255)))
+    return data
 
 
 def requantize(acc, shift):
@@ -462,7 +488,7 @@ def infer(shapes, layers, data):
 def main(folder):
     agreed = True
     for path in sorted(Path(folder).glob("*.rfy")):
-        shapes, layers = read(path.read_bytes())
+        shapes, layers, units = read(path.read_bytes())
         for layer in layers:
             stored = sum(len(row) for row in layer.rows)
             print(f"  {layer.encoding}: {layer.outputs} of {layer.original} outputs, {stored} weights")
@@ -477,6 +503,16 @@ def main(folder):
             if computed != stated:
                 agreed = False
                 print(f"{path.name}: input {checked} has the logits {computed}, but {stated} are stated")
+        for line in path.with_suffix(".values").read_text().splitlines() if units else []:
+            if line.startswith("#"):
+                continue
+            values, stated, outputs = (part.split() for part in line.split("|"))
+            data = quantize(units, [f32(float(value)) for value in values])
+            logits = infer(shapes, layers, data)
+            computed = [f32(f32(units[0]) * f32(logit)) for logit in logits]
+            if bytes(data).hex() != stated[0] or computed != [f32(float(output)) for output in outputs]:
+                agreed = False
+                print(f"{path.name}: {values} become {bytes(data).hex()} and {computed}, but {stated} and {outputs} are stated")
         print(f"{path.name}: {checked} inputs agree" if agreed else f"{path.name}: differs")
     return 0 if agreed else 1
 

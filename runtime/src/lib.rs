@@ -7,10 +7,10 @@
 //! every kernel computes the same bits on every target: a prediction on the host *is* the
 //! prediction on the device.
 //!
-//! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling)
-//! and `residual`. Firmware that disables the features that its model does not need links neither
-//! their kernels nor their validation. The feature `defmt` implements `defmt::Format` for the
-//! error types.
+//! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling),
+//! `residual`, and `units` (numbers with units). Firmware that disables the features that its model
+//! does not need links neither their kernels nor their validation. The feature `defmt` implements
+//! `defmt::Format` for the error types.
 //!
 //! # Examples
 //!
@@ -34,6 +34,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A container may state what its input bytes and its logits stand for. [`Engine::quantize`] then
+//! converts a sensor's numbers to an input, and [`Engine::dequantize`] logits to outputs in their
+//! own units.
 //!
 //! In firmware, the container is a static in flash and the compiler sizes the arena:
 //!
@@ -65,9 +69,13 @@ mod graph;
 mod kernels;
 #[cfg(feature = "maps")]
 mod maps;
+#[cfg(feature = "units")]
+mod units;
 
 pub use arena::Arena;
 pub use engine::{Engine, argmax};
 pub use error::{InferError, Misaligned};
 #[cfg(test)]
 use rarefy_test_support::networks;
+#[cfg(feature = "units")]
+pub use units::{Dequantized, QuantizeError};

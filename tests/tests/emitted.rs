@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::Command;
 
 use rarefy_format::{
-    AlignedBytes, Encoding, LayerSpec, Margin, Model, NetworkSpec, Operation, Pooling, Shape,
-    SkipSpec, WeightsSpec, Window, container_checksum, write,
+    AlignedBytes, ByteMap, Encoding, LayerSpec, Margin, Model, NetworkSpec, Operation, Pooling,
+    Shape, SkipSpec, UnitsSpec, WeightsSpec, Window, container_checksum, with_units, write,
 };
+use rarefy_runtime::Engine;
 use rarefy_test_support::networks::{self, Random};
-use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
+use rarefy_trainer::deploy::emit::{self, EmitError, MOST_WEIGHTS, rust};
 
 /// The number of networks, all of which are compiled together.
 const NETWORKS: usize = 70;
@@ -214,6 +215,69 @@ fn compiled_code_computes_the_logits_of_the_network() {
     );
     main += "}\n";
 
+    assert_eq!(printed(&library, &main), expected);
+}
+
+/// Checks that emitted code converts numbers as the engine does.
+#[test]
+fn compiled_code_converts_numbers_as_the_engine_does() {
+    let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
+    let mut main = "fn main() {\n".to_owned();
+    let mut expected = Vec::new();
+    let network = NetworkSpec {
+        input: Shape {
+            channels: 3,
+            height: 1,
+            width: 4,
+        },
+        layers: vec![identity(Operation::Dense, 12)],
+    };
+    let ranges = [(-1.0, 2.5), (0.0, 4095.0), (7.0, 7.0)];
+    let maps = |count: usize| -> Vec<ByteMap> {
+        let ranges = ranges.iter().cycle().take(count);
+        ranges.map(|&(low, high)| ByteMap::new(low, high)).collect()
+    };
+    for (count, output_step) in [(1, 1e-7), (3, 0.0123), (12, 3e20)] {
+        let units = UnitsSpec {
+            output_step,
+            maps: maps(count),
+        };
+        let container = with_units(&write(&network).expect("it fits"), &units).expect("it fits");
+        let container = AlignedBytes::copy_from(&container);
+        let engine = Engine::new(Model::parse(&container).expect("valid")).expect("aligned");
+        let source = rust(&network, "model.rfy", 7).expect("it fits") + &emit::units(&units);
+        writeln!(library, "pub mod network_{count} {{\n{source}}}").expect("a string");
+        let mut random = Random::new(count as u64);
+        for _ in 0..20 {
+            let value = |_| random.below(20_000) as f32 / 1_000.0 - 8.0;
+            let values: Vec<f32> = (0..12).map(value).collect();
+            let readings: Vec<i16> = values.iter().map(|&x| (250.0 * x) as i16).collect();
+            for (kind, numbers) in [
+                ("f32", format!("{values:?}")),
+                ("i16", format!("{readings:?}")),
+            ] {
+                let mut input = [0; 12];
+                match kind {
+                    "f32" => engine
+                        .quantize(&values, &mut input)
+                        .expect("the lengths fit"),
+                    _ => engine
+                        .quantize(&readings, &mut input)
+                        .expect("the lengths fit"),
+                }
+                let mut arena = vec![0; engine.model().arena_words()];
+                let logits = engine.infer(&input, &mut arena).expect("the lengths fit");
+                let outputs: Vec<f32> = engine.dequantize(logits).expect("units").collect();
+                expected.push(format!("{input:?} {outputs:?}"));
+                writeln!(
+                    main,
+                    "    let numbers: [{kind}; 12] = {numbers};\n    let input = library::network_{count}::quantize(&numbers);\n    println!(\"{{input:?}} {{:?}}\", library::network_{count}::dequantize(&library::network_{count}::infer(&input)));"
+                )
+                .expect("a string");
+            }
+        }
+    }
+    main += "}\n";
     assert_eq!(printed(&library, &main), expected);
 }
 

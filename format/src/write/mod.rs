@@ -11,6 +11,7 @@ mod plan;
 mod shapes;
 mod spec;
 mod sums;
+mod units;
 
 use alloc::vec::Vec;
 
@@ -18,6 +19,7 @@ pub use error::{SpecError, WriteError};
 pub use shapes::output_shape;
 pub use spec::{LayerSpec, NetworkSpec, SkipSpec, WeightsSpec};
 pub use sums::SumRange;
+pub use units::{UnitsSpec, with_units};
 
 use crate::error::ParseError;
 use crate::header::{

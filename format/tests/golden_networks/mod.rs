@@ -4,8 +4,8 @@
 //! a promise to those who keep models in flash. Add another one instead.
 
 use rarefy_format::{
-    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
-    Window,
+    ByteMap, Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec,
+    UnitsSpec, WeightsSpec, Window,
 };
 use rarefy_test_support::networks::{Random, weight};
 
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
         ("residual", residual()),
         ("rectangular", rectangular()),
         ("global", global()),
+        (UNITS, sensors()),
     ];
     let sparse = [
         Encoding::Csr,
@@ -31,6 +32,31 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     ];
     networks.extend(sparse.map(|encoding| (encoding.name(), multilayer(encoding, [40, 18, 9, 4]))));
     networks
+}
+
+/// The name of the container that states units.
+const UNITS: &str = "units";
+
+/// Returns the units of the network of this name, if its container states any: three sensors, each
+/// with a range of its own.
+pub(crate) fn units(name: &str) -> Option<UnitsSpec> {
+    let ranges = [(-1.0, 2.5), (0.0, 4095.0), (-40.25, 85.0)];
+    (name == UNITS).then(|| UnitsSpec {
+        output_step: 0.0123,
+        maps: ranges.map(|(low, high)| ByteMap::new(low, high)).to_vec(),
+    })
+}
+
+/// Returns a csr network whose input has three channels of 2 x 2.
+fn sensors() -> NetworkSpec {
+    NetworkSpec {
+        input: Shape {
+            channels: 3,
+            height: 2,
+            width: 2,
+        },
+        ..multilayer(Encoding::Csr, [12, 10, 8, 3])
+    }
 }
 
 /// Returns three dense layers in one encoding, with `sizes` inputs and outputs.

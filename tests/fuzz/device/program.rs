@@ -81,8 +81,10 @@ impl Walk {
     /// Returns the firmware's features.
     fn features(self) -> &'static str {
         match self {
-            Walk::Any => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32,maps,residual",
-            Walk::Dense => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32",
+            Walk::Any => {
+                "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32,maps,residual,units"
+            }
+            Walk::Dense => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32,units",
         }
     }
 }

@@ -326,5 +326,6 @@ fn options(random: &mut Random, chain: bool) -> Options {
         encoding,
         // The oracle judges the loss of accuracy.
         allow_loss: true,
+        ..Options::default()
     }
 }

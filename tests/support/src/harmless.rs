@@ -2,9 +2,10 @@
 //! tests of damaged containers.
 
 use rarefy_format::{
-    AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
+    AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, UnitsSpec,
+    with_units, write,
 };
-use rarefy_runtime::{Engine, InferError};
+use rarefy_runtime::{Engine, InferError, QuantizeError};
 
 /// Guard words before and after the arena, which the engine must not overwrite.
 const GUARD: usize = 16;
@@ -57,13 +58,14 @@ pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Ve
             )),
         };
     }
+    converts(&engine)?;
     let network = NetworkSpec::from_model(&model);
     let is_compared = products <= COMPARED;
     // Writing `rice` blocks is slow, so the round trip is checked for only some of the containers
     // that have them, chosen by the checksum.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
     if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
-        comes_back(&network, &bytes)?;
+        comes_back(&network, &model)?;
     }
     for round in 0..2 {
         let input = input(round, inputs);
@@ -108,20 +110,57 @@ fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, Strin
     Ok(logits)
 }
 
-/// Checks that `network`, read from `bytes`, is the same after being written and read again.
-fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
-    match write(network) {
-        Ok(written) if written == bytes => Ok(()),
-        Ok(written) => {
-            let model = Model::parse(&written).map_err(|error| error.to_string())?;
-            match write(&NetworkSpec::from_model(&model)) {
-                Ok(again) if again == written => Ok(()),
-                _ => Err("a written network is read back differently".into()),
-            }
+/// Checks that the engine converts numbers by the units that the model states, and rejects them if
+/// it states none.
+fn converts(engine: &Engine<'_>) -> Result<(), String> {
+    let (model, mut input) = (engine.model(), vec![7; engine.model().inputs()]);
+    let values: Vec<f32> = (0..input.len())
+        .map(|at| at as f32 * 37.5 - 300.0)
+        .collect();
+    let converted = engine.quantize(&values, &mut input);
+    let Some(units) = model.units() else {
+        return match (converted, engine.output_step()) {
+            (Err(QuantizeError::NoUnits), None) => Ok(()),
+            other => Err(format!("without units, numbers are converted: {other:?}")),
+        };
+    };
+    converted.map_err(|error| error.to_string())?;
+    for (index, (&value, &byte)) in values.iter().zip(&input).enumerate() {
+        let map = units
+            .map(index)
+            .ok_or(format!("input {index} has no map"))?;
+        let exact = (value - map.minimum) * map.factor + 0.5;
+        if byte != exact.clamp(0.0, 255.0) as u8 {
+            return Err(format!("{value} becomes {byte} by {map:?}"));
         }
-        // A forged container may contain what the writer rejects: sums that wrap, values out of
-        // range.
-        Err(_) => Ok(()),
+    }
+    let step = units.output_step();
+    let outputs = engine.dequantize(&[-3, 5]).ok_or("no outputs")?;
+    match outputs.eq([-3.0 * step, 5.0 * step]) && step > 0.0 {
+        true => Ok(()),
+        false => Err(format!("logits are converted by the step {step}")),
+    }
+}
+
+/// Returns the container of `network` with the units of `model`.
+fn written(network: &NetworkSpec, model: &Model<'_>) -> Option<Vec<u8>> {
+    let written = write(network).ok()?;
+    match model.units() {
+        Some(units) => with_units(&written, &UnitsSpec::from_units(&units)).ok(),
+        None => Some(written),
+    }
+}
+
+/// Checks that `network`, read from `model`, is the same after being written and read again.
+fn comes_back(network: &NetworkSpec, model: &Model<'_>) -> Result<(), String> {
+    // A forged container may contain what the writer rejects: sums that wrap, values out of range.
+    let Some(bytes) = written(network, model).filter(|bytes| bytes != model.bytes()) else {
+        return Ok(());
+    };
+    let model = Model::parse(&bytes).map_err(|error| error.to_string())?;
+    match written(&NetworkSpec::from_model(&model), &model) {
+        Some(again) if again == bytes => Ok(()),
+        _ => Err("a written network is read back differently".into()),
     }
 }
 

@@ -17,17 +17,22 @@ const SHORTS: [u16; 8] = [0, 1, 2, 255, 256, 32_767, 32_768, 65_535];
 /// Biases at the edges of ranges.
 const LONGS: [u32; 6] = [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x7F80_0000];
 
-/// The header, records and blocks of a container.
+/// The bit of the number of layers that announces the units.
+const UNITS_BIT: u8 = 0x80;
+
+/// The header, records, blocks and units of a container.
 struct Parts {
     header: [u8; HEADER_BYTES],
     layers: Vec<([u8; RECORD_BYTES], Vec<u8>)>,
+    /// The section of units, if there is one.
+    units: Option<Vec<u8>>,
 }
 
 /// Returns a mutant of one or two containers returned by `pick`.
 pub fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
     let mut parts = Parts::of(&pick(random));
     for _ in 0..1 + random.below(4) {
-        match random.below(20) {
+        match random.below(21) {
             0 => header(random, &mut parts.header),
             1 => {
                 let from = Parts::of(&pick(random));
@@ -38,6 +43,7 @@ pub fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> 
             6..8 => front(random, &mut parts),
             8 => window(random, &mut parts),
             9..11 => resize(random, &mut parts),
+            11 => units(random, &mut parts),
             _ => weights(random, &mut parts),
         }
     }
@@ -75,7 +81,7 @@ impl Parts {
     /// Splits a container, whose header and records must be complete. A block that extends past
     /// the end becomes empty.
     fn of(bytes: &[u8]) -> Parts {
-        let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
+        let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8] & !UNITS_BIT));
         header.copy_from_slice(&bytes[..HEADER_BYTES]);
         let base = HEADER_BYTES + layers * RECORD_BYTES;
         let mut at = 0;
@@ -91,7 +97,13 @@ impl Parts {
             (record, block.to_vec())
         };
         let layers = (0..layers).map(layer).collect();
-        Parts { header, layers }
+        let units = (base + at).next_multiple_of(4);
+        let units = bytes.get(units..).filter(|_| bytes[8] & UNITS_BIT != 0);
+        Parts {
+            header,
+            layers,
+            units: units.map(<[u8]>::to_vec),
+        }
     }
 
     /// Joins the parts into a container with the correct number of layers and lengths.
@@ -109,6 +121,11 @@ impl Parts {
             blocks.extend(block);
         }
         bytes.extend(blocks);
+        if let Some(units) = &self.units {
+            bytes[8] |= UNITS_BIT;
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes.extend(units);
+        }
         sign(&mut bytes);
         bytes
     }
@@ -262,6 +279,29 @@ fn weights(random: &mut Random, parts: &mut Parts) {
                 .take(length)
                 .collect::<Vec<_>>();
             for (to, byte) in body[at..].iter_mut().zip(stretch) {
+                *to = byte;
+            }
+        }
+    }
+}
+
+/// Adds, removes, resizes or changes the section of units.
+fn units(random: &mut Random, parts: &mut Parts) {
+    let Some(units) = &mut parts.units else {
+        // A step of 1, and one map of bytes to themselves.
+        let [one, count] = [1.0_f32.to_le_bytes(), 1_u32.to_le_bytes()];
+        parts.units = Some([one, count, [0; 4], one].concat());
+        return;
+    };
+    match random.below(8) {
+        0 => parts.units = None,
+        1 => units.truncate(random.below(units.len() + 1)),
+        2 => units.extend([0; 8]),
+        3 if units.len() > 4 => units[4] = BYTES[random.below(BYTES.len())],
+        _ => {
+            let at = 4 * random.below(units.len() / 4 + 1);
+            let number = LONGS[random.below(LONGS.len())].to_le_bytes();
+            for (to, byte) in units[at..].iter_mut().zip(number) {
                 *to = byte;
             }
         }

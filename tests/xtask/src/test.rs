@@ -34,6 +34,7 @@ const FEATURES: &[&str] = &[
     "csr-f32",
     "csr,maps",
     "csr,residual",
+    "csr,units",
 ];
 
 /// Oldest compiler that builds the format and the runtime: `rust-version` of their manifests.

@@ -21,7 +21,7 @@ use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
-use crate::deploy::{ExportReport, Options};
+use crate::deploy::{ExportReport, Options, StatedUnits};
 use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
@@ -79,6 +79,10 @@ pub(super) struct Arguments {
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
+    /// When to state, in the container or the Rust code, which numbers input bytes and logits stand
+    /// for
+    #[arg(long, value_enum, default_value_t = Units::Auto)]
+    units: Units,
     /// Write the network even if quantization costs more than 5 percentage points of accuracy
     #[arg(long)]
     allow_loss: bool,
@@ -92,6 +96,17 @@ enum Emit {
     /// Rust module without dependencies that computes the same outputs, fastest for tiny networks;
     /// its flash usage is measured by compiling it for the board if a compiler is installed
     Rust,
+}
+
+/// When units are stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Units {
+    /// If the features of the dataset are not bytes
+    Auto,
+    /// In any case
+    Always,
+    /// Never; saves 8 bytes, and 8 for each map
+    Never,
 }
 
 /// Objectives to minimise.
@@ -461,5 +476,10 @@ fn options(arguments: &Arguments, weights: Weights) -> Result<Options> {
             Encoding::Dense => only(rarefy_format::Encoding::Dense),
         },
         allow_loss: arguments.allow_loss,
+        units: match arguments.units {
+            Units::Auto => StatedUnits::Automatic,
+            Units::Always => StatedUnits::Always,
+            Units::Never => StatedUnits::Never,
+        },
     })
 }

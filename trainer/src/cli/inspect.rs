@@ -38,6 +38,9 @@ includes the instructions that an inference executes outside its layers.
 Layers that `export` inserted (a copy of a map for an addition, or a constant channel) are marked if \
 `export` left its report next to the container; their weights are counted separately.
 
+Units say which numbers input bytes and logits stand for: the byte of a number x is the stated \
+value, rounded to the nearest and limited to 0 to 255.
+
 A shape is outputs x inputs for a dense layer, and outputs x channels x window for a convolution, \
 before and after detached units were stripped.";
 
@@ -103,16 +106,17 @@ fn describe(report: &Report) -> String {
     let model = &report.model;
     format!(
         "{}: format {}, {} bytes ({} for header and layer records, {} padding)\n\
-         {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
+         {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n{}\
          {} of {} weights are nonzero ({:.1}x){}; instructions are predicted for a Cortex-{:?}\n\n{}",
         model.path,
         model.format,
         thousands(model.bytes),
-        model.overhead_bytes - model.padding_bytes,
+        model.overhead_bytes - model.padding_bytes - model.units_bytes(),
         model.padding_bytes,
         model.inputs,
         model.outputs,
         thousands(model.arena_bytes),
+        units(model),
         thousands(model.nonzeros),
         thousands(model.total),
         model.total as f64 / model.nonzeros.max(1) as f64,
@@ -120,6 +124,17 @@ fn describe(report: &Report) -> String {
         report.core,
         layers(model)
     )
+}
+
+/// Formats what input bytes and logits stand for, and the bytes that this takes; empty if the
+/// container does not state it.
+fn units(model: &ModelReport) -> String {
+    model.units.as_ref().map_or_else(String::new, |units| {
+        format!(
+            "units ({} bytes): {units}\n",
+            thousands(model.units_bytes())
+        )
+    })
 }
 
 /// Formats the number of weights that deployment inserted: ", plus 3 inserted by deployment".

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, anyhow};
-use rarefy_format::{AlignedBytes, Model, Shape};
+use rarefy_format::{AlignedBytes, ByteMap, Model, Shape};
 
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
@@ -11,7 +11,9 @@ use super::next::Line;
 use super::table::dimensions;
 use super::{reading, usage};
 use crate::data::catalogue::{self, CatalogueError, Places};
-use crate::data::{Dataset, InputRange, Normalisation, PerChannel, Reading, Scaling, overlap};
+use crate::data::{
+    Dataset, InputMap, InputRange, Normalisation, PerChannel, Reading, Scaling, overlap,
+};
 use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
@@ -160,8 +162,10 @@ impl ModelFile {
     /// Returns an error if an option is given without a dataset, or if the range of the inputs is
     /// recorded already.
     fn reading(&self, given: Option<&str>, options: Option<&reading::Options>) -> Result<Reading> {
-        let origin = self.origin().map(|origin| origin.reading.clone());
-        let mut reading = origin.unwrap_or_default();
+        let (mut reading, place) = match self.origin() {
+            Some(origin) => (origin.reading.clone(), "recorded beside"),
+            None => (self.stated_reading()?, "stated in"),
+        };
         let Some((options, option)) = options.and_then(|it| Some((it, it.given()?))) else {
             return Ok(reading);
         };
@@ -173,11 +177,26 @@ impl ModelFile {
         }
         if reading.map.is_some() && options.sets_range() {
             return Err(usage::wrong(format!(
-                "--input-range is recorded beside {shown}, and other data are mapped in the same way: leave it out"
+                "--input-range is {place} {shown}, and other data are mapped in the same way: leave it out"
             )));
         }
         options.apply(&mut reading);
         Ok(reading)
+    }
+
+    /// Returns how data is read whose features become bytes by the map that the container states. A
+    /// map of bytes to themselves leaves them as they are.
+    fn stated_reading(&self) -> Result<Reading> {
+        let units = self.model()?.units();
+        let maps = units.iter().flat_map(|units| units.maps());
+        let map = match maps.clone().all(|map| map == ByteMap::IDENTITY) {
+            true => None,
+            false => Some(InputMap::of_byte_maps(maps).map_err(Error::msg)?),
+        };
+        Ok(Reading {
+            map,
+            ..Reading::default()
+        })
     }
 
     /// Loads the dataset `name` of `--data` as `reading` says.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rarefy_format::ByteMap;
 use serde::{Deserialize, Serialize};
 
 /// Which features share a range that becomes the bytes 0 to 255. In files and options it is
@@ -71,12 +72,12 @@ impl TryFrom<String> for InputRange {
     }
 }
 
-/// An affine map from features to bytes: `round(factor * value + offset)`, limited to 0..=255, with
-/// `factor = 255 / (maximum - minimum)` and `offset = -factor * minimum`.
+/// Affine maps from features to bytes: one for all features, one per channel, or one per feature,
+/// each with a range that becomes 0 to 255. Each applies to the same number of consecutive
+/// features.
 ///
-/// It has one range for all features, one per channel, or one per feature: each range applies to
-/// the same number of consecutive features. A range without extent, such as that of a feature that
-/// is constant in the training part, has a factor and an offset of 0.
+/// A [`ByteMap`] computes in `f32`, so a device makes the same bytes of the same numbers. A range
+/// without extent, such as that of a feature that is constant in the training part, becomes 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Ranges", into = "Ranges")]
 pub struct InputMap {
@@ -187,16 +188,51 @@ impl InputMap {
         ranges == 1 || ranges == channels || ranges == channels * height * width
     }
 
-    /// Returns the factor and the offset per range, in the order of the features: with these two
-    /// constants, a device turns a sensor's number into an input of the network.
-    pub fn constants(&self) -> impl Iterator<Item = (f64, f64)> {
-        let ranges = self.minimum.iter().zip(&self.maximum);
-        ranges.map(|(&minimum, &maximum)| {
-            let factor = match maximum > minimum {
-                true => 255.0 / (maximum - minimum),
-                false => 0.0,
+    /// Creates the map with the given minima and factors, such as those that a container states.
+    ///
+    /// # Errors
+    /// Returns an error in the cases of [`InputMap::new`].
+    pub fn of_byte_maps(maps: impl Iterator<Item = ByteMap>) -> Result<Self, String> {
+        let range = |map: ByteMap| {
+            let minimum = f64::from(map.minimum);
+            let extent = match map.factor {
+                0.0 => 0.0,
+                factor => 255.0 / f64::from(factor),
             };
-            (factor, -factor * minimum)
+            (minimum, minimum + extent)
+        };
+        let (minimum, maximum) = maps.map(range).unzip();
+        Self::new(minimum, maximum)
+    }
+
+    /// Returns the map of each range, in the order of the features. Its two numbers are all that a
+    /// device needs to turn a sensor's number into an input of the network.
+    pub fn byte_maps(&self) -> impl Iterator<Item = ByteMap> + '_ {
+        let ranges = self.minimum.iter().zip(&self.maximum);
+        ranges.map(|(&minimum, &maximum)| ByteMap::new(minimum, maximum))
+    }
+
+    /// Returns the first of `values`, rows of `features` features, that `f32` rounds by more than a
+    /// quarter of a byte, because it is large for its range; `None` if there is none.
+    ///
+    /// # Panics
+    /// Panics unless the number of ranges divides `features`.
+    pub fn first_coarse(
+        &self,
+        mut values: impl Iterator<Item = f64>,
+        features: usize,
+    ) -> Option<f64> {
+        let maps: Vec<ByteMap> = self.byte_maps().collect();
+        assert_eq!(features % maps.len(), 0, "ranges of equal length");
+        let (share, mut index) = (features / maps.len(), 0);
+        values.find(|&value| {
+            let range = index % features / share;
+            index += 1;
+            let (minimum, maximum) = (self.minimum[range], self.maximum[range]);
+            let rounded = f64::from(value as f32);
+            let moved = (value - rounded).abs() / (maximum - minimum) * 255.0;
+            let fits = moved <= 0.25 && maps[range].factor > 0.0;
+            minimum < maximum && (minimum..=maximum).contains(&value) && !fits
         })
     }
 
@@ -206,14 +242,10 @@ impl InputMap {
     /// Panics unless the number of ranges divides `features`.
     #[must_use]
     pub fn bytes(&self, values: impl Iterator<Item = f64>, features: usize) -> Vec<u8> {
-        let constants: Vec<(f64, f64)> = self.constants().collect();
-        assert_eq!(features % constants.len(), 0, "ranges of equal length");
-        let share = features / constants.len();
-        let byte = |(index, value): (usize, f64)| {
-            let (factor, offset) = constants[index % features / share];
-            // The conversion saturates.
-            (factor * value + offset).round() as u8
-        };
+        let maps: Vec<ByteMap> = self.byte_maps().collect();
+        assert_eq!(features % maps.len(), 0, "ranges of equal length");
+        let share = features / maps.len();
+        let byte = |(index, value): (usize, f64)| maps[index % features / share].byte(value as f32);
         values.enumerate().map(byte).collect()
     }
 }
@@ -271,7 +303,11 @@ mod tests {
             std::iter::empty(),
             [1, 1, 1],
         );
-        assert_eq!(map.constants().collect::<Vec<_>>(), [(1.0, 128.0)]);
+        let shifted = ByteMap {
+            minimum: -128.0,
+            factor: 1.0,
+        };
+        assert!(map.byte_maps().eq([shifted]));
         let all = map.bytes((-128..128).map(f64::from), 1);
         assert_eq!(all, (0..=255).collect::<Vec<u8>>());
     }
@@ -291,5 +327,52 @@ mod tests {
         ] {
             assert!(toml::from_str::<InputMap>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn maps_of_a_container_are_those_of_the_data() {
+        let ranges = [
+            (-0.11, 9.83),
+            (0.0, 4095.0),
+            (-40.25, 85.0),
+            (1e6, 1e6 + 50.0),
+            (7.5, 7.5),
+            (-1e-20, 3e-20),
+            (-128.0, 127.0),
+        ];
+        let (minimum, maximum) = ranges.into_iter().unzip();
+        let map = InputMap::new(minimum, maximum).unwrap();
+        let stated: Vec<ByteMap> = map.byte_maps().collect();
+        let read = InputMap::of_byte_maps(stated.iter().copied()).unwrap();
+        assert!(read.byte_maps().eq(stated));
+        for index in 0..1000 {
+            let value = |(low, high): (f64, f64)| low + (high - low) * f64::from(index) / 900.0;
+            let values = || ranges.into_iter().map(value);
+            assert_eq!(map.bytes(values(), 7), read.bytes(values(), 7));
+        }
+    }
+
+    #[test]
+    fn numbers_that_f32_rounds_too_much_are_found() {
+        let coarse = |values: [f64; 3]| {
+            let values = || values.into_iter();
+            InputMap::fit(InputRange::All, values(), [1, 1, 1]).first_coarse(values(), 1)
+        };
+        for (values, found) in [
+            // Seconds since 1970 are rounded to multiples of 128.
+            ([1.7e9, 1.7e9 + 1.0, 1.7e9 + 60.0], Some(1.7e9 + 1.0)),
+            ([1.7e9, 1.7e9 + 64.0, 1.7e9 + 1e5], None),
+            ([0.0, 1e-300, -1e-300], Some(0.0)),
+            ([1e300, 0.0, 1.0], Some(1e300)),
+            ([1.7e9, 1.7e9, 1.7e9], None),
+            ([1e7, 1e7 + 1.0, 1e7 + 100.0], None),
+            ([0.1, -0.3, 1e-30], None),
+            ([-1e30, 0.0, 1e30], None),
+        ] {
+            assert_eq!(coarse(values), found, "{values:?}");
+        }
+        // What lies outside the range is limited anyway.
+        let map = InputMap::new(vec![0.0], vec![1.0]).unwrap();
+        assert_eq!(map.first_coarse([1e9 + 0.3, 0.3].into_iter(), 1), None);
     }
 }

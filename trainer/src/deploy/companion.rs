@@ -17,6 +17,7 @@ use super::DeployError;
 use super::activity::Activity;
 use super::costs::Core;
 use super::report::LayerOrigin;
+use super::units;
 use crate::atomic;
 use crate::data::{Dataset, PerChannel, Reading, Scaling, catalogue};
 use crate::digest::sha256;
@@ -222,6 +223,11 @@ impl Companion {
             ));
         }
         self.data.check_scaling()?;
+        if let (Some(units), Some(map)) = (model.units(), &self.data.reading.map)
+            && !units::states(&units, map)
+        {
+            return Err("data.reading.map is not the map that the container states".into());
+        }
         let layers = model.layers().count();
         let share = |share: &f64| (0.0..=1.0).contains(share);
         if self.activity.len() != layers || !self.activity.iter().all(share) {

@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use rarefy_format::{
-    AlignedBytes, HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LAYERS, Model, NetworkSpec, RECORD_BYTES,
-    WriteError,
+    AlignedBytes, HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LAYERS, MAX_SOURCE_BYTES, Model, NetworkSpec,
+    RECORD_BYTES, UnitsSpec, WriteError, with_units,
 };
 
 use super::quantize::Quantized;
 use super::{DeployError, Network};
 use crate::atomic;
 
-/// The maximum size of a container: full blocks, each preceded by its padding.
-const MOST_BYTES: usize = HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES);
+/// The maximum size of a container: full blocks, each preceded by its padding, and units with two
+/// numbers per input.
+const MOST_BYTES: usize =
+    HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES) + 8 * (MAX_SOURCE_BYTES + 2);
 
 /// A quantized network and its container.
 #[derive(Debug, Clone)]
@@ -31,6 +33,22 @@ impl Written {
     pub fn new(quantized: Quantized, network: &Network) -> Result<Self, DeployError> {
         let bytes = write(&quantized.spec, network)?;
         Ok(Self { quantized, bytes })
+    }
+
+    /// Adds `units` to the container, if there are any.
+    ///
+    /// # Errors
+    /// Returns an error if a number of the units is too large or too small for the format.
+    pub fn with_units(self, units: Option<&UnitsSpec>) -> Result<Self, DeployError> {
+        let Some(units) = units else {
+            return Ok(self);
+        };
+        let bytes = with_units(&self.bytes, units);
+        let bytes = bytes.map_err(|error| DeployError::Write(WriteError::Refused(error)))?;
+        Ok(Self {
+            bytes: AlignedBytes::copy_from(&bytes),
+            ..self
+        })
     }
 }
 

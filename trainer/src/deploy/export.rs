@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use rarefy_format::{AlignedBytes, Encoding};
+use rarefy_format::{AlignedBytes, Encoding, UnitsSpec};
 use serde::Serialize;
 
 use super::bits::{self, Wider};
@@ -177,6 +177,8 @@ impl<'a> Export<'a> {
         let checksum = rarefy_format::container_checksum(&written.bytes);
         let source =
             emit::rust(&written.quantized.spec, name, checksum).map_err(DeployError::Emit)?;
+        let units = self.units(&written).as_ref().map(emit::units);
+        let source = source + &units.unwrap_or_default();
         atomic::write(path, source.as_bytes())?;
         let instead = match options == self.options {
             true => Some(written.bytes.clone()),
@@ -213,7 +215,23 @@ impl<'a> Export<'a> {
         let images = stripped.images();
         let network = adapted(&stripped.network, &images, options.weights);
         let written = Integers::new(&network, &images, options)?.written(options.goal)?;
+        let written = self.with_units(written)?;
         self.reported(options, &stripped, (&network, written), path)
+    }
+
+    /// Adds the units of the data to a container, if it is to state them.
+    ///
+    /// # Errors
+    /// Returns an error if the format cannot state them.
+    pub(super) fn with_units(&self, written: Written) -> Result<Written, DeployError> {
+        let units = self.units(&written);
+        written.with_units(units.as_ref())
+    }
+
+    /// Returns the units of the network `written`, if its container is to state them.
+    fn units(&self, written: &Written) -> Option<UnitsSpec> {
+        let step = written.quantized.output_step;
+        self.options.units.of(self.data, step)
     }
 
     /// Folds and strips the network, and sorts its units.

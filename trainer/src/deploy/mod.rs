@@ -11,8 +11,8 @@
 //! 4. [`choose`] selects an encoding per layer by [`costs`] and [`activity`], and [`pairs`]
 //!    reorders units for the encoding `columns`;
 //! 5. [`quantize`] converts weights and activations to integers;
-//! 6. [`container`] writes the `.rfy` file, [`companion`] a JSON file with its metadata, and
-//!    [`emit`] Rust code;
+//! 6. [`container`] writes the `.rfy` file, with its [`units`] if the data were not bytes,
+//!    [`companion`] a JSON file with its metadata, and [`emit`] Rust code;
 //! 7. [`evaluate`] measures accuracy with the device's arithmetic.
 //!
 //! [`variants`] exports a network in many ways at once, each distinct container once.
@@ -49,6 +49,7 @@ pub mod report;
 mod sparse;
 pub mod strip;
 pub mod trained;
+pub mod units;
 pub mod variants;
 
 pub use error::DeployError;
@@ -57,4 +58,5 @@ pub use finished::FinishedRun;
 pub use network::{Layer, Network};
 pub use options::Options;
 pub use trained::Trained;
+pub use units::StatedUnits;
 pub use variants::{Setting, Variant, Variants};

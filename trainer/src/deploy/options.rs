@@ -3,6 +3,7 @@
 use super::choose::{EncodingChoice, Goal};
 use super::costs::Core;
 use super::quantize::WeightType;
+use super::units::StatedUnits;
 
 /// Options of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Options {
     /// Whether to write a container that loses more accuracy than
     /// [`MOST_LOSS`](super::export::MOST_LOSS).
     pub allow_loss: bool,
+    /// When the container states which numbers its input bytes and its logits stand for.
+    pub units: StatedUnits,
 }
 
 impl Default for Options {
@@ -29,6 +32,7 @@ impl Default for Options {
             core: Core::M4,
             encoding: EncodingChoice::Auto,
             allow_loss: false,
+            units: StatedUnits::Automatic,
         }
     }
 }

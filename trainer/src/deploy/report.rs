@@ -12,6 +12,7 @@
 
 mod operation;
 mod origin;
+mod units;
 
 use std::path::Path;
 
@@ -22,6 +23,7 @@ use super::activity::Activity;
 use super::costs::{self, Core, Prediction};
 use operation::{number_of, operation};
 pub use origin::{LayerOrigin, origins};
+pub use units::{MapReport, UnitsReport};
 
 /// The contents of a container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,7 +34,7 @@ pub struct ModelReport {
     pub format: u8,
     /// The size of the container.
     pub bytes: usize,
-    /// Bytes of the header, the layer records, and the padding between blocks.
+    /// Bytes of the header, the layer records, the units, and the padding between blocks.
     pub overhead_bytes: usize,
     /// Bytes of that padding.
     pub padding_bytes: usize,
@@ -53,11 +55,20 @@ pub struct ModelReport {
     pub instructions: Option<u64>,
     /// Whether this prediction is an upper bound, because that of some layer is.
     pub at_most: bool,
+    /// What input bytes and logits stand for, if the container states it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units: Option<UnitsReport>,
     /// The layers.
     pub layers: Vec<LayerReport>,
 }
 
 impl ModelReport {
+    /// Returns the bytes of the units; 0 if the container states none.
+    #[must_use]
+    pub fn units_bytes(&self) -> usize {
+        self.units.as_ref().map_or(0, |units| units.bytes)
+    }
+
     /// Replaces the predicted instructions of each layer, and of a whole inference, by ones that
     /// were predicted from measured activity. Does nothing if the number of layers differs.
     pub fn predicted(&mut self, layers: &[u64], all: u64) {
@@ -202,13 +213,17 @@ pub fn report(
     let around = costs::overhead(model, core).round() as u64;
     let predicted: Option<u64> = layers.iter().map(|layer| layer.instructions).sum();
     let bytes = model.bytes().len();
+    let units = model.units().map(|units| UnitsReport::new(&units));
     let overhead = bytes - layers.iter().map(|layer| layer.bytes.total).sum::<usize>();
     ModelReport {
         path: path.display().to_string(),
         format: rarefy_format::VERSION,
         bytes,
         overhead_bytes: overhead,
-        padding_bytes: overhead - HEADER_BYTES - RECORD_BYTES * layers.len(),
+        padding_bytes: overhead
+            - HEADER_BYTES
+            - RECORD_BYTES * layers.len()
+            - units.as_ref().map_or(0, |units| units.bytes),
         inputs: model.inputs(),
         outputs: model.outputs(),
         arena_bytes: 4 * model.arena_words(),
@@ -220,6 +235,7 @@ pub fn report(
             .sum(),
         instructions: predicted.map(|predicted| predicted + around),
         at_most: layers.iter().any(|layer| layer.at_most),
+        units,
         layers,
     }
 }

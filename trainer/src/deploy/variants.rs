@@ -209,7 +209,8 @@ impl Export<'_> {
                 return Ok(false);
             }
             progress(setting);
-            let written = match integers.written(setting.goal) {
+            let written = integers.written(setting.goal);
+            let written = match written.and_then(|written| self.with_units(written)) {
                 Ok(written) => written,
                 Err(error) => {
                     found.fail(&[setting], error);

@@ -284,6 +284,12 @@ fn features(plan: &Plan<'_>) -> String {
     if needs(&|layer| layer.links().is_some()) {
         features.push("residual");
     }
+    if plan
+        .content
+        .is_none_or(|(model, _)| model.units().is_some())
+    {
+        features.push("units");
+    }
     features.join(",")
 }
 

@@ -13,8 +13,8 @@
 //!   bits, together with their layer's biases and shifts. Floats are scaled to integers.
 
 use rarefy_format::{
-    Encoding, LayerSpec, MAX_BLOCK_BYTES, Model, NetworkSpec, Operation, SpecError, WeightsSpec,
-    WriteError, write,
+    Encoding, LayerSpec, MAX_BLOCK_BYTES, Model, NetworkSpec, Operation, SpecError, UnitsSpec,
+    WeightsSpec, WriteError, with_units, write,
 };
 
 /// Magnitude of the largest weight after scaling floats.
@@ -78,7 +78,11 @@ pub fn dense_twin(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
             }
         }
     }
-    write(&network)
+    let bytes = write(&network)?;
+    match model.units() {
+        Some(units) => Ok(with_units(&bytes, &UnitsSpec::from_units(&units))?),
+        None => Ok(bytes),
+    }
 }
 
 /// Sets every weight of `row` that is 0 or missing to 1.

@@ -196,8 +196,15 @@ impl<'a> Picture<'a> {
     /// Draws, at `y`, the bar of the bytes that belong to no layer.
     fn overhead(&self, model: &ModelReport, y: i32) -> Drawn {
         let detail = format!(
-            "including {} bytes of padding",
-            thousands(model.padding_bytes)
+            "including {} bytes of padding{}",
+            thousands(model.padding_bytes),
+            model
+                .units
+                .as_ref()
+                .map_or_else(String::new, |units| format!(
+                    " and {} of units",
+                    thousands(units.bytes)
+                ))
         );
         self.label(y, "header and layer records", &detail)?;
         let x = self.x(model.overhead_bytes as f64);

@@ -56,7 +56,7 @@ fn a_container_cut_anywhere_is_refused() {
     let longer = [&whole[..], &[0; 4]].concat();
     says(
         &refused(folder.path(), &READERS, &longer),
-        &["bytes, but its header and layers take"],
+        &["bytes, but its parts take"],
     );
 }
 

@@ -15,6 +15,33 @@ const MAPS: &str = "name = \"maps\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
 
 #[test]
+fn units_of_images_are_stated_on_request() {
+    let folder = runs::folder();
+    let folder = folder.path();
+    let plain = json(folder, "export run -o plain.rfy");
+    assert!(plain.get("units").is_none());
+    let stated = json(folder, "export run --units always -o stated.rfy");
+    assert_eq!(
+        stated["units"]["maps"],
+        serde_json::json!([{"minimum": 0.0, "factor": 1.0}])
+    );
+    assert_eq!(stated["accuracy"], plain["accuracy"]);
+    let [plain, stated] =
+        ["plain.rfy", "stated.rfy"].map(|name| fs::read(folder.join(name)).unwrap());
+    // Nothing else changes but the checksum and the bit that announces them.
+    assert_eq!(plain[9..], stated[9..plain.len()]);
+    assert_eq!(plain[8] | 0x80, stated[8]);
+    let (stdout, _) = texts(&run(folder, "inspect stated.rfy"));
+    says(
+        &stdout,
+        &["units (16 bytes): an output is its logit *", "x itself"],
+    );
+    // Without a companion, too, images are images.
+    fs::remove_file(folder.join("stated.rfy.json")).unwrap();
+    json(folder, "eval stated.rfy --data digits");
+}
+
+#[test]
 fn fewer_bits_are_fewer_bytes_and_eight_cost_no_accuracy() {
     let folder = runs::folder();
     let folder = folder.path();

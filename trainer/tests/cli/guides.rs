@@ -90,7 +90,7 @@ fn the_guide_to_data_runs() {
     fs::write(folder.join("motion.csv"), table(blocks(&text, "csv")[0])).unwrap();
     write_arrays(&folder.join("motion.npz"), &[3], 2);
     write_pictures(&folder.join("photos"));
-    assert_eq!(follow("data.md", folder, |_| ()), 8);
+    assert_eq!(follow("data.md", folder, |_| ()), 9);
 }
 
 /// Continues the table that begins with the lines of `beginning`.

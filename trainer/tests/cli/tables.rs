@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::program::{json, refusal, run, says, texts};
+use crate::program::{json, misused, refusal, run, says, texts};
 
 /// An architecture for four features.
 const ARCH: &str = "name = \"tiny\"\ninput = [1, 1, 4]\n\n[[layer]]\ntype = \"dense\"\nunits = 8\n\n\
@@ -60,6 +60,53 @@ fn a_table_is_trained_on_exported_and_evaluated_by_the_same_map() {
     let own = json(folder, "eval model.rfy");
     assert_eq!(own["samples"], 30);
     assert!(own["accuracy"].as_f64().unwrap() > 0.9, "{own}");
+
+    // The container states the map of the run, and runs with it where its companion is lost.
+    let inspected = json(folder, "inspect model.rfy");
+    let recipe: toml::Table = recipe.parse().unwrap();
+    let map = &recipe["reading"]["map"];
+    for feature in 0..4 {
+        let of = |key: &str| map[key][feature].as_float().unwrap();
+        let (minimum, maximum) = (of("minimum"), of("maximum"));
+        let stated = &inspected["units"]["maps"][feature];
+        assert_eq!(stated["minimum"].as_f64().unwrap() as f32, minimum as f32);
+        let factor = stated["factor"].as_f64().unwrap() * (maximum - minimum);
+        assert!((factor - 255.0).abs() < 1e-4, "{stated}");
+    }
+    assert_eq!(inspected["units"]["inputs_per_map"], 1);
+    assert!(inspected["units"]["output_step"].as_f64() > Some(0.0));
+    let (stdout, _) = texts(&run(folder, "inspect model.rfy"));
+    says(&stdout, &["an output is its logit *", "  input 3: (x"]);
+    fs::copy(folder.join("model.rfy"), folder.join("alone.rfy")).unwrap();
+    let alone = json(folder, "eval alone.rfy --data a.csv");
+    assert_eq!(alone["accuracy"], own["accuracy"]);
+    misused(
+        folder,
+        "eval alone.rfy --data a.csv --input-range all",
+        &["--input-range is stated in alone.rfy"],
+    );
+    // A companion with another map is not the container's.
+    fs::copy(folder.join("model.rfy"), folder.join("other.rfy")).unwrap();
+    let companion = fs::read(folder.join("model.rfy.json")).unwrap();
+    let mut companion: serde_json::Value = serde_json::from_slice(&companion).unwrap();
+    companion["data"]["reading"]["map"]["maximum"][2] = serde_json::json!(0.5);
+    fs::write(folder.join("other.rfy.json"), companion.to_string()).unwrap();
+    let (_, stderr) = texts(&run(folder, "inspect other.rfy"));
+    says(
+        &stderr,
+        &["data.reading.map is not the map that the container states"],
+    );
+    let without = json(folder, "export run --units never -o without.rfy");
+    assert!(without.get("units").is_none());
+    let bytes = |report: &serde_json::Value| report["bytes"].as_u64().unwrap();
+    assert!((40..44).contains(&(bytes(&exported) - bytes(&without))));
+    let code = json(folder, "export run --emit rust -o model.rs");
+    assert!(code["accuracy"]["deployed"].as_f64() > Some(0.9));
+    let code = fs::read_to_string(folder.join("model.rs")).unwrap();
+    says(
+        &code,
+        &["pub const BYTE_MAPS: [(f32, f32); 4]", "pub fn quantize"],
+    );
 
     // Ten times larger features saturate in the map of the run, which is not fitted again.
     fs::write(folder.join("b.csv"), table(180, 10.0)).unwrap();
@@ -173,6 +220,8 @@ fn bad_data_are_refused_by_row_column_or_key() {
         (0..1_000_000).fold("a,y\n".into(), many),
     )
     .unwrap();
+    let late = "a,y\n1700000000,0\n1700000001,1\n1700003600,0\n1700003601,1\n";
+    fs::write(folder.join("late.csv"), late).unwrap();
     fs::create_dir(folder.join("both")).unwrap();
     fs::write(folder.join("both/train.csv"), "a,y\n1,0\n2,1\n").unwrap();
     fs::write(folder.join("both/test.csv"), "a,y\n1,0\n").unwrap();
@@ -198,6 +247,14 @@ fn bad_data_are_refused_by_row_column_or_key() {
             &["line 258 of many.csv", "1000000 classes", "256"],
         ),
         ("both", &["both/test.csv has no sample of class 1"]),
+        (
+            "late.csv",
+            &[
+                "late.csv has a feature of 17000",
+                "f32",
+                "subtract a constant",
+            ],
+        ),
         ("stored.npz --shape 1x4x2", &["rows of 6 features", "1x4x2"]),
     ] {
         says(&refusal(folder, &format!("data show {data}")), words);

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::deploy::quantize::WeightType;
-use rarefy_trainer::deploy::{Export, Options, Setting, Trained, Variants};
+use rarefy_trainer::deploy::{Export, Options, Setting, StatedUnits, Trained, Variants};
 use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling, Window};
 use rarefy_trainer::network::initial;
 use rarefy_trainer::pruning::Masks;
@@ -64,6 +64,7 @@ fn all(trained: &Trained, data: &Dataset) -> Variants {
     let mut tried = Vec::new();
     let options = Options {
         core: Core::M0,
+        units: StatedUnits::Always,
         ..Options::default()
     };
     let export = Export::new(trained, data, options);
@@ -82,6 +83,7 @@ fn single(trained: &Trained, data: &Dataset, setting: Setting, path: &Path) -> [
         weights: setting.weights,
         core: Core::M0,
         allow_loss: true,
+        units: StatedUnits::Always,
         ..Options::default()
     };
     Export::new(trained, data, options).container(path).unwrap();

@@ -17,7 +17,7 @@ use std::env;
 use std::fs;
 
 use models::{coded, convolutional, crowded, lenet, rectangular, residual, samples, small};
-use rarefy_format::{AlignedBytes, Model};
+use rarefy_format::{AlignedBytes, ByteMap, Model, UnitsSpec, with_units};
 use rarefy_trainer::device::{
     Board, BoardReport, Boards, DeviceError, Machine, MeasureOptions, NetworkReport, Runner, Setup,
     firmware_folder, footprint, measure, selftest,
@@ -407,6 +407,29 @@ fn rectangular_windows_match_the_host_on_every_instruction_set() {
             assert!(matches!(dense, None | Some(Some(true))), "{dense:?}");
         }
     }
+}
+
+/// Checks that a board runs a container that states units, as fast as one without.
+#[test]
+fn units_do_not_slow_an_inference() {
+    let Some(board) = ready("mps2-an386") else {
+        return;
+    };
+    let units = UnitsSpec {
+        output_step: 0.5,
+        maps: vec![ByteMap::new(-1.0, 1.0)],
+    };
+    let (plain, inputs) = (small(), samples(3, 64));
+    let stating = with_units(&plain, &units).unwrap();
+    let report = |model: &[u8]| {
+        let options = MeasureOptions::default();
+        measure(&board, model, &inputs, &options, &mut quiet).unwrap()
+    };
+    let (plain, stating) = (report(&plain).network, report(&stating).network);
+    assert_eq!(stating.matches_host, Some(true), "{:?}", stating.mismatch);
+    let counts = [stating, plain].map(|network| network.cost.counts().unwrap().median);
+    // A model that may have units is one word of flags larger.
+    assert!(counts[0].abs_diff(counts[1]) <= 4, "{counts:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The compiler knows neither contents nor lengths of container, input and arena. If a path to the
 //! panic handler existed, this program would not link. It calls everything that a device calls:
-//! `Model::parse`, the accessors of the model and its layers, `Engine::new`, `infer`, `argmax`.
+//! `Model::parse`, the accessors of the model and its layers, `Engine::new`, `infer`, `argmax`, and
+//! the conversions of numbers with units.
 #![no_std]
 #![no_main]
 
@@ -22,7 +23,25 @@ fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> 
         black_box((layer.operation(), layer.source(), layer.output()));
     }
     let engine = Engine::new(model).ok()?;
+    #[cfg(feature = "units")]
+    convert(&engine);
     engine.infer(input, arena).ok().map(argmax)
+}
+
+/// Converts numbers to an input, and logits to outputs.
+#[cfg(feature = "units")]
+fn convert(engine: &Engine<'_>) {
+    let (values, input, logits): (&[f32], &mut [u8], &[i32]) = (&[], &mut [], &[]);
+    let input = black_box(input);
+    black_box(engine.quantize(black_box(values), input).is_ok());
+    let readings: &[i16] = &[];
+    black_box(engine.quantize(black_box(readings), input).is_ok());
+    for output in engine.dequantize(black_box(logits)).into_iter().flatten() {
+        black_box(output);
+    }
+    if let Some(map) = engine.model().units().and_then(|units| units.map(black_box(7))) {
+        black_box(map.byte(black_box(1.5)));
+    }
 }
 
 /// The entry point.

@@ -124,7 +124,16 @@ fn map(
     };
     let range = reading.input_range.or(default);
     let fit = |range| InputMap::fit(range, features_of(values, rows, features), shape);
-    Ok((range, range.map(fit)))
+    let map = range.map(fit);
+    let coarse = |map: &InputMap| map.first_coarse(features_of(values, rows, features), features);
+    if let Some(value) = map.as_ref().and_then(coarse) {
+        let problem = format!(
+            "has a feature of {value}, which f32, in which devices compute, rounds too much for its range"
+        );
+        let advice = "subtract a constant from such features first, or scale them";
+        return Err(TableError::new(name, problem, advice));
+    }
+    Ok((range, map))
 }
 
 /// Returns the features of the given rows, one after another.

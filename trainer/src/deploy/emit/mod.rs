@@ -8,6 +8,7 @@
 //!
 //! - `rows` writes weighted sums as expressions;
 //! - `maps` writes the loops of convolutions and pooling around them;
+//! - `units` writes the conversion of numbers to inputs, and of logits to numbers;
 //! - this file assembles the layers.
 //!
 //! Networks are rejected if they have f32 weights, so many weights that compiling them would take
@@ -15,12 +16,14 @@
 
 mod maps;
 mod rows;
+mod units;
 
 use std::fmt::Write as _;
 
 use rarefy_format::{LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec, output_shape};
 
 use rows::{Output, Rows};
+pub use units::units;
 
 /// The maximum number of weights; compiling takes about a second per thousand.
 pub const MOST_WEIGHTS: usize = 65_536;

@@ -187,6 +187,19 @@ pub(super) fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) 
     dot / (a2 * b2).sqrt()
 }
 
+/// Returns the factor by which the logits of `spec` are larger than the scores of `network`, by
+/// least squares.
+fn slope(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
+    let (mut dot, mut square) = (0.0, 0.0);
+    for image in images {
+        for (logit, score) in spec.infer(image).into_iter().zip(network.scores(image)) {
+            let (logit, score) = (f64::from(logit), f64::from(score));
+            (dot, square) = (dot + logit * score, square + score * score);
+        }
+    }
+    dot / square
+}
+
 /// Returns `encoding` for each layer that it can store, and compressed rows for the others.
 pub(super) fn encodings(
     network: &Network,
@@ -240,8 +253,15 @@ fn integers_follow_the_floats_and_the_engine_follows_the_integers() {
                     Encoding::Dense,
                 ] {
                     let encodings = encodings(&network, weights, encoding);
-                    let Quantized { spec, .. } =
-                        quantize(&network, &images, weights, &encodings).unwrap();
+                    let Quantized {
+                        spec, output_step, ..
+                    } = quantize(&network, &images, weights, &encodings).unwrap();
+                    let slope = output_step * slope(&network, &spec, &images);
+                    let apart = (slope - 1.0).abs();
+                    assert!(
+                        apart < 5.0 * (1.0 - least),
+                        "{seed} {weights:?} {encoding:?}: {slope}"
+                    );
                     let likeness = likeness(&network, &spec, &images);
                     assert!(
                         likeness > least,
@@ -349,7 +369,13 @@ fn floats_are_for_chains_of_dense_layers() {
     };
     let images = images(&network, 5);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-    let Quantized { spec, activity, .. } = floats(&network, &images).unwrap();
+    let Quantized {
+        spec,
+        activity,
+        output_step,
+        ..
+    } = floats(&network, &images).unwrap();
+    assert_eq!(output_step, 1.0 / 65_536.0);
     for image in &images {
         for (found, exact) in spec.infer(image).into_iter().zip(network.scores(image)) {
             assert!((found as f32 / 65_536.0 - exact).abs() < 1e-4 * exact.abs().max(1.0));
@@ -366,7 +392,11 @@ fn floats_are_for_chains_of_dense_layers() {
             .bias
             .iter_mut()
             .for_each(|bias| *bias *= size);
-        let spec = floats(&network, &images).unwrap().spec;
+        let Quantized {
+            spec, output_step, ..
+        } = floats(&network, &images).unwrap();
+        let slope = output_step * slope(&network, &spec, &images);
+        assert!((slope - 1.0).abs() < 1e-4, "{size}: {slope}");
         let largest = |scores: Vec<f64>| scores.into_iter().fold(0.0_f64, |a, b| a.max(b.abs()));
         let pairs = images.iter().map(|image| {
             let logits = spec.infer(image).into_iter().map(f64::from).collect();

@@ -1,8 +1,8 @@
 //! Tests the reports of synthetic networks.
 
 use rarefy_format::{
-    Encoding, LINKS_BYTES, LayerSpec, Margin, NetworkSpec, Pooling, Shape, SkipSpec, WeightsSpec,
-    Window, pack_word, write,
+    ByteMap, Encoding, LINKS_BYTES, LayerSpec, Margin, NetworkSpec, Pooling, Shape, SkipSpec,
+    UnitsSpec, WeightsSpec, Window, pack_word, with_units, write,
 };
 
 use super::*;
@@ -269,4 +269,73 @@ fn maps_and_links_are_told_with_the_dimensions_before_stripping() {
     assert_eq!(report.bytes, blocks + report.overhead_bytes);
     assert_eq!(report.overhead_bytes, 16 + 5 * 8 + report.padding_bytes);
     assert_eq!(report.layers[3].limit, Limit::default());
+}
+
+#[test]
+fn units_are_described_and_counted() {
+    let stating = |maps: Vec<ByteMap>| {
+        let units = UnitsSpec {
+            output_step: 0.25,
+            maps,
+        };
+        let bytes = with_units(&write(&dense(Encoding::Dense)).unwrap(), &units).unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        report(&model, Path::new("model.rfy"), Core::M4, None)
+    };
+    let all = stating(vec![ByteMap::new(-1.0, 1.0)]);
+    let text = |report: &ModelReport| report.units.as_ref().unwrap().to_string();
+    let [head, map] = [
+        "an output is its logit * 0.25; an input byte is ",
+        "(x + 1) * 127.5",
+    ];
+    assert_eq!(text(&all), format!("{head}{map}"));
+    // The block has 18 bytes.
+    assert_eq!((all.units_bytes(), all.padding_bytes), (16, 2));
+    assert_eq!(all.bytes, 16 + 8 + 18 + 2 + 16);
+    let other = text(&stating(vec![ByteMap::IDENTITY]));
+    assert_eq!(other, format!("{head}x itself"));
+    let signed = text(&stating(vec![ByteMap::new(-128.0, 127.0)]));
+    assert_eq!(signed, format!("{head}x + 128"));
+
+    let maps = (0..5).map(|index| ByteMap::new(5.0, 5.0 + 51.0 * f64::from(index)));
+    let each = stating(maps.collect());
+    assert_eq!((each.units_bytes(), each.padding_bytes), (48, 2));
+    let text = text(&each);
+    assert_eq!(text.lines().count(), 6);
+    for line in [
+        "an input byte is that of x by a map per input:",
+        "  input 0: 0",
+        "  input 1: (x - 5) * 5",
+        "  input 4: (x - 5) * 1.25",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let json = serde_json::to_value(&each).unwrap();
+    assert_eq!(json["units"]["maps"][2]["factor"], 2.5);
+    assert_eq!(json["units"]["output_step"], 0.25);
+    let plain = serde_json::to_value(report_of(&dense(Encoding::Dense))).unwrap();
+    assert!(plain.get("units").is_none());
+}
+
+#[test]
+fn of_many_maps_the_first_are_described() {
+    let units = UnitsReport {
+        bytes: 8 + 8 * 40,
+        output_step: 1.0,
+        inputs_per_map: 3,
+        maps: vec![
+            MapReport {
+                minimum: 2.5,
+                factor: 0.5
+            };
+            40
+        ],
+    };
+    let text = units.to_string();
+    assert_eq!(text.lines().count(), 1 + 7 + 1);
+    assert!(
+        text.contains("\n  inputs 18 to 20: (x - 2.5) * 0.5\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("and 33 more (--json lists all)"), "{text}");
 }
