@@ -53,7 +53,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bare",
-        "prove that inference cannot panic, and check the code size of the engine alone",
+        "prove that inference cannot panic, and check the code size of the engine alone; --sizes lists it by features",
         bare::run,
     ),
     (
