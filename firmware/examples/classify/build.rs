@@ -18,15 +18,16 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=memory.x");
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    let mut memory = fs::read_to_string("memory.x").expect("memory.x is beside build.rs");
-    let mut scripts = vec!["-Tlink.x", "-Tdefmt.x"];
+    let write = |name, text| fs::write(Path::new(&out).join(name), text);
+    let memory = fs::read_to_string("memory.x").expect("memory.x is beside build.rs");
+    write("memory.x", memory.as_str()).expect("cargo created the folder");
+    let mut arguments = vec!["--nmagic", "-Tlink.x", "-Tdefmt.x"];
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "riscv32") {
-        memory.push_str(RISCV);
-        scripts.insert(0, "-Tmemory.x");
+        write("regions.x", RISCV).expect("cargo created the folder");
+        arguments.splice(1..1, ["-Tmemory.x", "-Tregions.x"]);
     }
-    fs::write(Path::new(&out).join("memory.x"), memory).expect("cargo created the folder");
     println!("cargo:rustc-link-search={out}");
-    for argument in ["--nmagic"].into_iter().chain(scripts) {
+    for argument in arguments {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

@@ -15,7 +15,7 @@ use super::next::{Line, Next};
 use super::{chips, usage};
 use crate::data::Dataset;
 use crate::device::{
-    Board, Boards, Compiler, Machine, Project, Toolchain, check_runner, engine_features,
+    Board, Boards, Chip, Compiler, Machine, Project, Toolchain, check_runner, engine_features,
     firmware_folder,
 };
 
@@ -149,7 +149,7 @@ fn data(file: &ModelFile, arguments: &Arguments, console: &Console) -> Result<Op
         Ok(chosen) => Ok(Some(chosen.data)),
         Err(error) if asked => Err(error),
         Err(error) => {
-            console.note(&format!("{error}; the input is zeros until then"));
+            console.note(&format!("the input is zeros: {error}"));
             Ok(None)
         }
     }
@@ -161,7 +161,7 @@ fn input(data: Option<&Dataset>, inputs: usize, number: Option<usize>) -> Result
     let Some(data) = data else {
         return Ok(Input {
             bytes: vec![0; inputs],
-            what: "zeros, since the data are not at hand".to_owned(),
+            what: "zeros, because the data are not at hand (--data)".to_owned(),
         });
     };
     let (number, images) = (number.unwrap_or(0), data.test.len());
@@ -223,16 +223,19 @@ fn next(
             return Line::new(&["setup"]).into();
         }
     };
-    let runs = match check_runner(board, machine) {
-        Ok(()) => arguments.chip.as_deref().is_none_or(chips::starts),
-        Err(error) => {
-            console.note(&error.to_string());
-            if board.emulated() {
-                return Line::new(&["setup"]).into();
-            }
-            false
+    let mut runs = true;
+    if let Err(error) = check_runner(board, machine) {
+        console.note(&error.to_string());
+        if board.emulated() {
+            return Line::new(&["setup"]).into();
         }
-    };
+        runs = false;
+    }
+    let chip = arguments.chip.as_ref().map(|name| Chip::find(name));
+    if let Some(Err(error)) = chip.map(|chip| chip.and_then(|chip| chip.check_start())) {
+        console.note(&error.to_string());
+        runs = false;
+    }
     let cargo: &[&str] = match (&toolchain.compiler, runs) {
         (Compiler::Installed, true) => &["cargo", "run"],
         (Compiler::Installed, false) => &["cargo", "build"],

@@ -9,11 +9,13 @@ use std::process::{Command, Output};
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 use rarefy_runtime::{Engine, argmax};
 use rarefy_trainer::data::digits;
+use rarefy_trainer::device::{Machine, Toolchain};
 use serde_json::Value;
 
 use crate::boards::ready;
 use crate::program::{command, json, misused, object, refused, run, says, texts};
 use crate::runs;
+use crate::tools::fake;
 
 /// Returns the PATH of this process with the program `rarefy` on it, linked into `tools`.
 fn path(tools: &Path) -> OsString {
@@ -140,6 +142,24 @@ fn a_project_for_a_cortex_m0_runs_and_a_wrong_one_does_not_compile() {
 }
 
 #[test]
+fn a_project_for_a_risc_v_runs() {
+    if !ready("qemu-virt-rv32") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let container = &runs::pruned().container;
+    fs::write(folder.join("model.rfy"), container).unwrap();
+    create(folder, &["app", "--board", "qemu-virt-rv32"]);
+    let ran = shell(folder, "cd app && cargo run");
+    let (stdout, stderr) = texts(&ran);
+    assert!(ran.status.success(), "{stderr}");
+    let logits = infer(container, &[0; 784]);
+    let class = argmax(&logits);
+    assert_eq!(stdout, format!("INFO  class {class}, logits {logits:?}\n"));
+}
+
+#[test]
 fn the_program_is_the_example_in_the_repository() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -206,6 +226,33 @@ fn chips_get_their_memories_and_what_starts_them() {
         &["b: a program for STM32F411CE", "Next: cd b && cargo "],
     );
     assert!(!folder.join("b/src/board/boot2.rs").exists());
+}
+
+#[test]
+fn what_is_missing_is_said_as_measuring_says_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let tools = folder.join("tools");
+    fake(&tools, "cargo", "exit 9");
+    fake(&tools, "rustc", "exit 9");
+    let machine = Machine {
+        path: tools.clone().into(),
+        ..Machine::default()
+    };
+    if Toolchain::find(&machine, "thumbv6m-none-eabi").is_ok() {
+        eprintln!("SKIPPED: Debian's compiler and its linker are found without the path");
+        return;
+    }
+    let mut new = command(folder, "new app --model model.rfy --board microbit");
+    let (stdout, stderr) = texts(&new.env("PATH", &tools).output().unwrap());
+    let words = [
+        "no compiler for thumbv6m-none-eabi",
+        "rarefy setup",
+        "rustup target add",
+    ];
+    says(&stderr, &words);
+    assert!(stdout.ends_with("\nNext: rarefy setup\n"), "{stdout}");
 }
 
 #[test]

@@ -72,7 +72,9 @@ pub enum ProjectError {
         present: u64,
     },
     /// The input has the wrong length.
-    #[error("the input has {found} bytes, but the network takes {expected}")]
+    #[error(
+        "the input has {found} bytes, but the network takes {expected}; use data of the shape it was trained on"
+    )]
     InputLength {
         /// Bytes of the input.
         found: usize,
