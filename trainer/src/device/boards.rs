@@ -415,18 +415,4 @@ mod tests {
         let error = boards.get("a").unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
     }
-
-    #[test]
-    fn another_projects_firmware_is_not_taken_for_this_one() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("boards")).unwrap();
-        for (package, expected) in [
-            ("", false),
-            ("[package]\nname = \"firmware\"\n", false),
-            ("[package]\nname = \"rarefy-firmware\"\n", true),
-        ] {
-            fs::write(folder.path().join("Cargo.toml"), package).unwrap();
-            assert_eq!(is_firmware(folder.path()), expected, "{package}");
-        }
-    }
 }

@@ -75,3 +75,22 @@ fn absolute(folder: PathBuf) -> PathBuf {
     };
     absolute.unwrap_or(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_projects_firmware_is_not_taken_for_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("boards")).unwrap();
+        for (package, expected) in [
+            ("", false),
+            ("[package]\nname = \"firmware\"\n", false),
+            ("[package]\nname = \"rarefy-firmware\"\n", true),
+        ] {
+            fs::write(folder.path().join("Cargo.toml"), package).unwrap();
+            assert_eq!(is_firmware(folder.path()), expected, "{package}");
+        }
+    }
+}

@@ -102,7 +102,8 @@ fn a_project_for_a_cortex_m0_runs_and_a_wrong_one_does_not_compile() {
     assert_eq!(report["label"], label);
 
     let project = folder.join("my app");
-    let ran = shell(folder, "cd 'my app' && cargo run");
+    // The versions are those of the firmware's own lock file.
+    let ran = shell(folder, "cd 'my app' && cargo run --locked");
     let (stdout, stderr) = texts(&ran);
     assert!(ran.status.success(), "{stderr}");
     assert_eq!(stdout, format!("INFO  class {label}, logits {logits:?}\n"));
@@ -219,6 +220,11 @@ fn chips_get_their_memories_and_what_starts_them() {
         &read("pico/.cargo/config.toml"),
         &["\"probe-rs\", \"run\", \"--chip\", \"RP2040\""],
     );
+    let locked = shell(
+        folder,
+        "cd pico && cargo metadata --locked --format-version 1",
+    );
+    assert!(locked.status.success(), "{}", texts(&locked).1);
     let new = "new b --model model.rfy --chip STM32F411CEUx";
     let output = run(folder, new);
     says(

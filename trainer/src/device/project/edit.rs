@@ -20,8 +20,9 @@ const PATHS: [(&str, &str); 2] = [
 
 /// What a project's manifest has besides the example's: a workspace of its own, and profiles.
 const PROFILES: &str = r#"
-# The program is a workspace of its own, wherever its folder is.
+# The program is a workspace of its own, wherever its folder is; the crates in rarefy are not part of it.
 [workspace]
+exclude = ["rarefy"]
 
 # Everything is optimized for size, the engine for speed.
 [profile.dev]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{ProjectError, files, write};
+use super::{ProjectError, files, template, write};
 use crate::atomic;
 
 /// The folders of the crates, beside `firmware` and in the copy.
@@ -46,7 +46,7 @@ pub(super) fn copy(firmware: &Path, folder: &Path) -> Result<(), ProjectError> {
         let path = from.join("Cargo.toml");
         let own = manifest(&path)?;
         let whole = written_out(own, &inherited)
-            .map_err(|key| invalid(&workspace, &format!("workspace.{key}")))?;
+            .map_err(|key| template(&workspace, format!("workspace.{key}")))?;
         let text = format!("# {NOTE}\n\n{whole}");
         write(&to.join("Cargo.toml"), text.as_bytes())?;
         for part in PARTS {
@@ -70,15 +70,8 @@ pub(super) fn copy(firmware: &Path, folder: &Path) -> Result<(), ProjectError> {
 fn manifest(path: &Path) -> Result<Table, ProjectError> {
     let bytes = atomic::read(path)?;
     let text = String::from_utf8_lossy(&bytes);
-    text.parse().map_err(|_| invalid(path, "[package]"))
-}
-
-/// Returns the error that the file `path` lacks `text`.
-fn invalid(path: &Path, text: &str) -> ProjectError {
-    ProjectError::Template {
-        path: path.display().to_string(),
-        text: text.to_owned(),
-    }
+    text.parse()
+        .map_err(|_| template(path, "[package]".to_owned()))
 }
 
 /// Returns `manifest` with everything that it inherits from the `workspace` written out, and

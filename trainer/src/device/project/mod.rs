@@ -1,11 +1,13 @@
 //! Writes a Cargo project that runs a network in the user's own firmware.
 //!
 //! The project is the firmware's example `classify` with the user's network and board: `edit` makes
-//! its manifest and its program, `engine` copies the crates that it depends on, and `settings`
-//! configures cargo for the board. The folder appears whole or not at all.
+//! its manifest and its program, `lock` its lock file with the versions that the tests use, and
+//! `settings` configures cargo for the board; `engine` copies the crates that it depends on. The
+//! folder appears whole or not at all.
 
 mod edit;
 mod engine;
+mod lock;
 mod name;
 mod settings;
 
@@ -180,10 +182,7 @@ impl Project<'_> {
             let file = example.join(path);
             let text = atomic::read(&file)?;
             let text = edit(&edits, &String::from_utf8_lossy(&text));
-            let text = text.map_err(|text| ProjectError::Template {
-                path: file.display().to_string(),
-                text,
-            })?;
+            let text = text.map_err(|text| template(&file, text))?;
             write(path, text.as_bytes())?;
         }
         if !self.labels.is_empty() {
@@ -201,8 +200,20 @@ impl Project<'_> {
         write(".gitignore", b"/target\n")?;
         let settings = settings::cargo(self.board, self.toolchain, self.rarefy);
         write(".cargo/config.toml", settings.as_bytes())?;
-        write("Cargo.lock", &atomic::read(&firmware.join("Cargo.lock"))?)?;
+        write("Cargo.lock", self.lock(name)?.as_bytes())?;
         engine::copy(firmware, &folder.join("rarefy"))
+    }
+
+    /// Returns the lock file of the project, whose package is called `name`.
+    fn lock(&self, name: &str) -> Result<String, ProjectError> {
+        let path = self.board.firmware.join("Cargo.lock");
+        let text = atomic::read(&path)?;
+        let more: &[&str] = match self.board.has_boot2() {
+            true => &["rp2040-boot2"],
+            false => &[],
+        };
+        let lock = lock::of_project(&String::from_utf8_lossy(&text), name, more);
+        lock.map_err(|text| template(&path, text))
     }
 
     /// Returns the linker script with the board's memories.
@@ -221,6 +232,14 @@ impl Project<'_> {
 fn exists(folder: &Path) -> ProjectError {
     ProjectError::Exists {
         folder: folder.display().to_string(),
+    }
+}
+
+/// Returns the error that the file `path` of the firmware's sources lacks `text`.
+fn template(path: &Path, text: String) -> ProjectError {
+    ProjectError::Template {
+        path: path.display().to_string(),
+        text,
     }
 }
 
