@@ -39,11 +39,16 @@
 //! converts a sensor's numbers to an input, and [`Engine::dequantize`] logits to outputs in their
 //! own units.
 //!
-//! In firmware, the container is a static in flash and the compiler sizes the arena:
+//! In firmware, the container is a static in flash, and the compiler checks it and sizes the arena
+//! (`rarefy new` writes a whole program):
 //!
 //! ```ignore
-//! static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("model.rfy"));
-//! static mut ARENA: Arena<{ arena_words(&MODEL.0) }> = Arena::new();
+//! static BYTES: &Aligned<[u8]> = &Aligned(*include_bytes!("model.rfy"));
+//! const MODEL: Model<'_> = match Model::parse(&BYTES.0) {
+//!     Ok(model) => model,
+//!     Err(_) => panic!("the model is damaged, or needs a feature that is off"),
+//! };
+//! static ARENA: ConstStaticCell<Arena<{ MODEL.arena_words() }>> = ConstStaticCell::new(Arena::new());
 //! ```
 #![cfg_attr(not(test), no_std)]
 // All unsafe code is in `kernels::{native, cortex_m, riscv}`, which allow it.

@@ -1,8 +1,10 @@
 //! The command `rarefy`: see `rarefy help`.
 #![forbid(unsafe_code)]
 
+mod sources;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rarefy_trainer::cli::main()
+    rarefy_trainer::cli::main(sources::all())
 }

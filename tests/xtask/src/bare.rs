@@ -34,8 +34,58 @@ const PATH_LEFT: &str = "a_path_to_a_panic_is_left";
 /// other compilers.
 const LIMITS: &[(&str, u64)] = &[("size", 2800), ("size-verified", 1750)];
 
+/// Sets of features in the table of sizes, by the kind of layers that need them.
+const SETS: &[&str] = &[
+    "words",
+    "columns",
+    "rice",
+    "csr",
+    "dense",
+    "words,dense",
+    "words,maps",
+    "words,residual",
+    "all",
+];
+
+/// Targets in the table of sizes.
+const SIZED: &[(&str, &str)] = &[
+    ("thumbv6m-none-eabi", "Cortex-M0"),
+    ("thumbv7em-none-eabihf", "Cortex-M4"),
+    ("riscv32imac-unknown-none-elf", "RV32IMAC"),
+];
+
+/// Links all programs and checks the results. With `--sizes`, prints the size of the engine for
+/// several sets of features instead.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    match arguments {
+        [] => check(),
+        [option] if option == "--sizes" => sizes(),
+        _ => Err("`cargo xtask bare` has no option but --sizes".into()),
+    }
+}
+
+/// Prints a table of the bytes of flash that parser and engine take with each set of features.
+fn sizes() -> Outcome {
+    let heads: Vec<&str> = SIZED.iter().map(|&(_, core)| core).collect();
+    println!("| features | {} |", heads.join(" | "));
+    println!("|---|{}", "---|".repeat(heads.len()));
+    for set in SETS {
+        let mut cells = Vec::new();
+        for (target, _) in SIZED {
+            let output = link(target, "size", set)?;
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+            }
+            let bytes = text(&target_folder().join(target).join("release").join("size"))?;
+            cells.push(bytes.to_string());
+        }
+        println!("| {} | {} |", set.replace(',', ", "), cells.join(" | "));
+    }
+    Ok(())
+}
+
 /// Links all programs and checks the results.
-pub(crate) fn run(_: &[String]) -> Outcome {
+fn check() -> Outcome {
     let features = ["dense", "csr", "words", "columns", "rice", "csr-f32"];
     for target in TARGETS {
         for features in [&["all"][..], &features[..], &["words"]] {

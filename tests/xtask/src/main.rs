@@ -10,6 +10,7 @@ mod bench;
 mod chips;
 mod command;
 mod cuda;
+mod examples;
 mod fuzz;
 mod house;
 mod jobs;
@@ -53,8 +54,13 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bare",
-        "prove that inference cannot panic, and check the code size of the engine alone",
+        "prove that inference cannot panic, and check the code size of the engine alone; --sizes lists it by features",
         bare::run,
+    ),
+    (
+        "examples",
+        "lint and link the example programs for boards, the one on embassy included (a minute)",
+        examples::run,
     ),
     (
         "bench",

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{self, CHECKS, Outcome, cargo, root};
-use crate::{house, quickstart, readme, suite};
+use crate::{examples, house, quickstart, readme, suite};
 
 /// Boards that cover every target and transport: target, board, transport of the log.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -122,6 +122,7 @@ fn formatting() -> Result<Done, String> {
     for manifest in [
         "Cargo.toml",
         "firmware/Cargo.toml",
+        "firmware/examples/embassy/Cargo.toml",
         "firmware/plugin/Cargo.toml",
     ] {
         let mut format = cargo();
@@ -155,6 +156,9 @@ fn firmware_lints() -> Result<Done, String> {
             .current_dir(root().join("firmware"))
             .env("RAREFY_BOARD", board);
         command::run(&format!("lints of the firmware for {board}"), &mut lints)?;
+    }
+    if installed(examples::TARGET) {
+        examples::classify()?;
     }
     Ok(match skipped.is_empty() {
         true => Done::Run,

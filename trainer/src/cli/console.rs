@@ -26,6 +26,11 @@ impl Console {
         Self { json, quiet }
     }
 
+    /// Returns whether the result is printed as JSON.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints the result: `value` as one line of JSON, or `text` followed by the `next` command.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::atomic;
 use crate::deploy::companion::{self, Companion};
 use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
+use crate::device::engine_features;
 use crate::numbers::thousands;
 use crate::plot::bytes;
 
@@ -61,6 +62,8 @@ struct Report {
     model: ModelReport,
     /// The core for which instructions are predicted.
     core: Core,
+    /// Features of the engine that the model needs.
+    features: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     svg: Option<String>,
 }
@@ -89,7 +92,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         .svg
         .as_ref()
         .map(|path| path.display().to_string());
-    let report = Report { model, core, svg };
+    let report = Report {
+        model,
+        core,
+        features: engine_features(Some(file.model()?)),
+        svg,
+    };
     let next = match companion {
         Some(_) => Line::new(&["eval"]).path(file.path()).into(),
         None => Next::Nothing(Why::Data),
@@ -107,7 +115,8 @@ fn describe(report: &Report) -> String {
     format!(
         "{}: format {}, {} bytes ({} for header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n{}\
-         {} of {} weights are nonzero ({:.1}x){}; instructions are predicted for a Cortex-{:?}\n\n{}",
+         {} of {} weights are nonzero ({:.1}x){}; instructions are predicted for a Cortex-{:?}\n\
+         Cargo.toml: {}\n\n{}",
         model.path,
         model.format,
         thousands(model.bytes),
@@ -122,6 +131,7 @@ fn describe(report: &Report) -> String {
         model.total as f64 / model.nonzeros.max(1) as f64,
         inserted(model),
         report.core,
+        dependency(&report.features),
         layers(model)
     )
 }
@@ -135,6 +145,15 @@ fn units(model: &ModelReport) -> String {
             thousands(model.units_bytes())
         )
     })
+}
+
+/// Formats the line of a manifest that enables these `features` of the engine alone.
+fn dependency(features: &[&str]) -> String {
+    let features: Vec<String> = features.iter().map(|name| format!("{name:?}")).collect();
+    format!(
+        "rarefy-runtime = {{ path = \"rarefy/runtime\", default-features = false, features = [{}] }}",
+        features.join(", ")
+    )
 }
 
 /// Formats the number of weights that deployment inserted: ", plus 3 inserted by deployment".

@@ -11,7 +11,7 @@ use clap::Args;
 use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::model::ModelFile;
-use super::next::{Next, Why};
+use super::next::{self, Line, Next, Why};
 use super::run_data::Source;
 use super::weights::{self, Weights};
 use super::{calibration, chips, comparison, measured, overwrite, profile, usage};
@@ -171,7 +171,7 @@ fn one(board: &Board, arguments: &Arguments, console: &Console) -> Result<()> {
         }
         text
     };
-    console.result(&report, text, Next::Nothing(why_last(&report, arguments)))?;
+    console.result(&report, text, following(&report, arguments))?;
     measured::judge(&report, &arguments.model.display().to_string())?;
     if arguments.profile && profile.is_none() {
         let why = report.network.no_estimate.as_deref().unwrap_or_default();
@@ -202,15 +202,23 @@ fn check_profile(board: &Board) -> Result<()> {
     Ok(())
 }
 
-/// Returns why no command follows the measurement with this report.
-fn why_last(report: &BoardReport, arguments: &Arguments) -> Why {
+/// Returns the command that follows the measurement with this report, or why there is none.
+fn following(report: &BoardReport, arguments: &Arguments) -> Next {
     let starts = arguments.chip.as_deref().is_none_or(chips::starts);
-    match (report.network.fits, arguments.build_only) {
+    Next::Nothing(match (report.network.fits, arguments.build_only) {
         (false, _) => Why::Misfit,
         (true, true) if starts => Why::Built,
         (true, true) => Why::Unstarted,
-        (true, false) => Why::Arrived,
-    }
+        (true, false) => {
+            let line = Line::new(&["new"]).path(next::free("my-app"));
+            let line = line.option("--model", &arguments.model);
+            return match &arguments.chip {
+                Some(chip) => line.option("--chip", chip),
+                None => line.option("--board", &report.board.name),
+            }
+            .into();
+        }
+    })
 }
 
 /// Returns the board or the chip to measure on.

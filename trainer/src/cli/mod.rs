@@ -36,6 +36,7 @@ mod measure;
 mod measured;
 mod model;
 mod network;
+mod new;
 mod next;
 mod overwrite;
 mod printable;
@@ -46,6 +47,7 @@ mod quickstart;
 mod quotas;
 mod reading;
 mod recipe;
+mod run;
 mod run_data;
 mod run_fits;
 mod run_progress;
@@ -70,6 +72,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::device::{SourceFile, embed_sources};
 use crate::memory;
 use console::{Console, written};
 use printable::{one_line, printable};
@@ -95,7 +98,8 @@ Examples:
   rarefy train --pruner magnitude/igq --compression 100 --data mnist -o runs/a
   rarefy export runs/a -o model.rfy
   rarefy eval model.rfy --data mnist
-  rarefy measure model.rfy --board mps2-an386";
+  rarefy measure model.rfy --board mps2-an386
+  rarefy new my-app --model model.rfy --board mps2-an386";
 
 /// The commands, in the order a network passes through them.
 #[derive(Debug, Subcommand)]
@@ -131,6 +135,10 @@ enum Command {
     /// Measure flash, RAM and latency on an emulated or real board, of a container or of all
     /// containers of a run
     Measure(measure::Arguments),
+    /// Write a Cargo project that runs a container in your own firmware
+    New(new::Arguments),
+    /// Run a program on an emulated board and print its log
+    Run(run::Arguments),
     /// Install missing tools that `measure` needs
     Setup(setup::Arguments),
 }
@@ -138,8 +146,10 @@ enum Command {
 /// Bytes that every command may allocate besides its data: the built-in dataset, buffers, threads.
 const LEAST_MEMORY: usize = 32 << 20;
 
-/// Runs the command line of this process.
-pub fn main() -> ExitCode {
+/// Runs the command line of this process. `sources` are the firmware's, which are used where there
+/// is no checkout of Rarefy.
+pub fn main(sources: Vec<SourceFile>) -> ExitCode {
+    embed_sources(sources);
     panic::set_hook(Box::new(report_panic));
     let matches = usage::with_numbers(Cli::command()).try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -217,6 +227,8 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Chips(arguments) => chips::run(&arguments, console),
         Command::Fits(arguments) => fits::run(&arguments, console),
         Command::Measure(arguments) => measure::run(&arguments, console),
+        Command::New(arguments) => new::run(&arguments, console),
+        Command::Run(arguments) => run::run(&arguments, console),
         Command::Setup(arguments) => setup::run(&arguments, console),
     }
 }

@@ -19,7 +19,8 @@
 //! | `fits` | `measure --build-only` for the smallest chip | [`Why::NoChip`] |
 //! | `fits` of a run | `export` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
-//! | `measure` | | [`Why::Arrived`], [`Why::Built`], [`Why::Unstarted`], [`Why::Misfit`] |
+//! | `new` | `cargo run` in the project, or `setup` if tools are missing | |
+//! | `measure` | `new` with the container and the board | [`Why::Built`], [`Why::Unstarted`], [`Why::Misfit`] |
 //! | `measure --all` | `export` the most accurate container that fits | |
 //!
 //! The command works in the current folder and in any POSIX shell, and overwrites no file: paths
@@ -43,7 +44,7 @@ pub(super) enum Next {
 /// Why no command is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The network runs on its board.
+    /// The program has run.
     Arrived,
     /// The program is built, but not run.
     Built,
@@ -98,9 +99,11 @@ impl fmt::Display for Why {
     }
 }
 
-/// A `rarefy` command line as a list of words.
+/// A command line as a list of words, most often one of `rarefy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
+    /// Folder in which the command runs, if it is not the current one.
+    folder: Option<String>,
     words: Vec<String>,
     /// Whether every word can be printed exactly.
     exact: bool,
@@ -111,8 +114,23 @@ impl Line {
     pub(super) fn new(words: &[&str]) -> Self {
         let words = ["rarefy"].iter().chain(words).map(|&word| word.into());
         Self {
+            folder: None,
             words: words.collect(),
             exact: true,
+        }
+    }
+
+    /// Creates the command line of these `words` in `folder`.
+    pub(super) fn inside(folder: &Path, words: &[&str]) -> Self {
+        let Self {
+            words: named,
+            exact,
+            ..
+        } = Self::new(&[]).path(folder);
+        Self {
+            folder: named.into_iter().next_back(),
+            words: words.iter().map(|&word| word.into()).collect(),
+            exact,
         }
     }
 
@@ -181,6 +199,9 @@ impl From<Line> for Next {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(folder) = &self.folder {
+            write!(f, "cd {} && ", quoted(folder))?;
+        }
         for (index, word) in self.words.iter().enumerate() {
             let space = if index == 0 { "" } else { " " };
             write!(f, "{space}{}", quoted(word))?;
@@ -200,10 +221,11 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns the first of `name`, `stem-2.ending`, `stem-3.ending` and so on that does not exist.
+/// Returns the first of `name`, `stem-2.ending`, `stem-3.ending` and so on that does not exist. A
+/// name without an ending gets none.
 pub(super) fn free(name: &str) -> PathBuf {
-    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-    let names = (2..).map(|number| PathBuf::from(format!("{stem}-{number}.{ending}")));
+    let (stem, ending) = name.split_at(name.rfind('.').unwrap_or(name.len()));
+    let names = (2..).map(|number| PathBuf::from(format!("{stem}-{number}{ending}")));
     std::iter::once(PathBuf::from(name))
         .chain(names)
         .find(|path| path.symlink_metadata().is_err())
@@ -246,6 +268,14 @@ mod tests {
     fn a_path_that_looks_like_an_option_is_made_a_path() {
         let line = Line::new(&["export"]).path("-a b").option("-o", "m.rfy");
         assert_eq!(line.to_string(), "rarefy export './-a b' -o m.rfy");
+    }
+
+    #[test]
+    fn a_command_in_another_folder_goes_there_first() {
+        let line = Line::inside(Path::new("my app"), &["X=1", "cargo", "run"]);
+        assert_eq!(line.to_string(), "cd 'my app' && X=1 cargo run");
+        let line = Line::inside(Path::new("-a"), &["cargo", "run"]);
+        assert_eq!(line.to_string(), "cd ./-a && cargo run");
     }
 
     #[test]

@@ -4,9 +4,8 @@
 //! (a linker script with the regions FLASH and RAM, one per line). Both are read at run time, so
 //! adding a folder adds a board.
 
-use std::env;
 use std::fs;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::board_file;
@@ -146,6 +145,11 @@ pub enum BoardError {
         "the firmware's sources were not found; run inside a checkout of Rarefy, or set RAREFY_FIRMWARE to its `firmware` folder"
     )]
     NoFirmware,
+    /// There is no folder into which the sources inside the program could be unpacked.
+    #[error(
+        "there is no cache folder for the firmware's sources, which are built there; set XDG_CACHE_HOME or HOME"
+    )]
+    NoCache,
     /// `RAREFY_FIRMWARE` does not name a firmware workspace.
     #[error(
         "RAREFY_FIRMWARE is {path}, which does not contain Rarefy's firmware and its boards; set it to the `firmware` folder of a checkout"
@@ -157,55 +161,6 @@ pub enum BoardError {
     /// A file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-}
-
-/// Returns the folder of the firmware workspace.
-///
-/// This is `$RAREFY_FIRMWARE` if set, otherwise the `firmware` folder of the checkout that
-/// contains the current folder, otherwise that of the checkout from which this program was built.
-///
-/// # Errors
-///
-/// Returns an error if no firmware workspace is found, or if `$RAREFY_FIRMWARE` is not one.
-pub fn firmware_folder() -> Result<PathBuf, BoardError> {
-    if let Some(folder) = env::var_os("RAREFY_FIRMWARE").map(PathBuf::from) {
-        return if is_firmware(&folder) {
-            Ok(absolute(folder))
-        } else {
-            Err(BoardError::NotFirmware {
-                path: folder.display().to_string(),
-            })
-        };
-    }
-    let current = env::current_dir().unwrap_or_default();
-    current
-        .ancestors()
-        .map(|folder| folder.join("firmware"))
-        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware")])
-        .find(|folder| is_firmware(folder))
-        .map(absolute)
-        .ok_or(BoardError::NoFirmware)
-}
-
-/// Returns whether `folder` contains the firmware's package and its boards. The package's name is
-/// checked because folders of other projects may be called `firmware` and `boards`, too.
-fn is_firmware(folder: &Path) -> bool {
-    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-    let manifest = toml::from_str::<toml::Table>(&manifest).unwrap_or_default();
-    let package = manifest.get("package");
-    let name = package.and_then(|package| package.get("name")?.as_str());
-    name == Some("rarefy-firmware") && folder.join("boards").is_dir()
-}
-
-/// Returns `folder` as an absolute path, or unchanged if that fails.
-fn absolute(folder: PathBuf) -> PathBuf {
-    // On Windows `canonicalize` returns verbatim paths (`\\?\C:\...`), which linkers reject.
-    let absolute = if cfg!(windows) {
-        path::absolute(&folder)
-    } else {
-        folder.canonicalize()
-    };
-    absolute.unwrap_or(folder)
 }
 
 impl Boards {
@@ -310,6 +265,7 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
+    use super::super::firmware::firmware_folder;
     use super::*;
 
     fn folder_with(board: &str, memory: &str) -> tempfile::TempDir {
@@ -458,19 +414,5 @@ mod tests {
         assert!(boards.get("b").is_ok());
         let error = boards.get("a").unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
-    }
-
-    #[test]
-    fn another_projects_firmware_is_not_taken_for_this_one() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("boards")).unwrap();
-        for (package, expected) in [
-            ("", false),
-            ("[package]\nname = \"firmware\"\n", false),
-            ("[package]\nname = \"rarefy-firmware\"\n", true),
-        ] {
-            fs::write(folder.path().join("Cargo.toml"), package).unwrap();
-            assert_eq!(is_firmware(folder.path()), expected, "{package}");
-        }
     }
 }

@@ -7,9 +7,10 @@
 
 use serde::Serialize;
 
-use super::boards::{Board, BoardError, Boards, firmware_folder};
+use super::boards::{Board, BoardError, Boards};
 use super::cycles::{self, Range};
 use super::error::DeviceError;
+use super::firmware::firmware_folder;
 use super::machine::Machine;
 use super::measure::measure;
 use super::options::MeasureOptions;

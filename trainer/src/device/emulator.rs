@@ -78,7 +78,8 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boards::{Boards, firmware_folder};
+    use super::super::boards::Boards;
+    use super::super::firmware::firmware_folder;
     use super::*;
 
     #[test]

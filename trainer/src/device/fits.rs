@@ -8,10 +8,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::boards::{Board, BoardError, Origin, Region, firmware_folder};
+use super::boards::{Board, BoardError, Origin, Region};
 use super::chip_folder::BOOT2;
 use super::chips::{Chip, ChipError};
 use super::error::DeviceError;
+use super::firmware::firmware_folder;
 use super::footprint::Footprint;
 use super::measure::{build, build_for, footprint};
 use super::options::MeasureOptions;

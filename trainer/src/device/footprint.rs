@@ -196,7 +196,8 @@ pub fn code_size(elf: &[u8]) -> Result<u64, FootprintError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boards::{Boards, firmware_folder};
+    use super::super::boards::Boards;
+    use super::super::firmware::firmware_folder;
     use super::*;
 
     fn microbit() -> Board {

@@ -12,11 +12,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use rarefy_format::{Encoding, Layer, Model, Operation};
+use rarefy_format::Model;
 
 use super::boards::{Board, Runner};
 use super::cache::Entry;
 use super::chip_folder;
+use super::features::engine_features;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits};
 use super::toolchain::{Toolchain, ToolchainError};
@@ -269,27 +270,7 @@ fn features(plan: &Plan<'_>) -> String {
         features.push("code");
         return features.join(",");
     }
-    let needs = |condition: &dyn Fn(&Layer<'_>) -> bool| {
-        plan.content
-            .is_none_or(|(model, _)| model.layers().any(|layer| condition(&layer)))
-    };
-    for encoding in Encoding::ALL {
-        if needs(&|layer| layer.encoding() == encoding) {
-            features.push(encoding.name());
-        }
-    }
-    if needs(&|layer| !matches!(layer.operation(), Operation::Dense)) {
-        features.push("maps");
-    }
-    if needs(&|layer| layer.links().is_some()) {
-        features.push("residual");
-    }
-    if plan
-        .content
-        .is_none_or(|(model, _)| model.units().is_some())
-    {
-        features.push("units");
-    }
+    features.extend(engine_features(plan.content.map(|(model, _)| model)));
     features.join(",")
 }
 

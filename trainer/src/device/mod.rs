@@ -20,8 +20,11 @@ mod comparison;
 mod cores;
 mod cycles;
 mod elf;
+mod emulate;
 mod emulator;
 mod error;
+mod features;
+mod firmware;
 mod fits;
 mod footprint;
 mod image;
@@ -33,6 +36,7 @@ mod options;
 mod packages;
 mod pareto;
 mod process;
+mod project;
 mod record;
 mod report;
 #[cfg(all(test, unix))]
@@ -40,6 +44,7 @@ mod rtt;
 mod run;
 mod selftest;
 mod setup;
+mod sources;
 mod stack;
 mod statistics;
 mod summary;
@@ -48,9 +53,7 @@ mod twin;
 mod variant_fits;
 mod watchdog;
 
-pub use boards::{
-    Board, BoardError, Boards, BrokenBoard, Counter, Origin, Region, Runner, firmware_folder,
-};
+pub use boards::{Board, BoardError, Boards, BrokenBoard, Counter, Origin, Region, Runner};
 pub use calibrate::{
     CalibrateError, Calibration, NetworkCalibration, Ratio, calibrate, check_calibration,
 };
@@ -60,7 +63,10 @@ pub use comparison::{Comparison, Row, compare};
 pub use cycles::{
     Estimate, FunctionShare, LayerProfile, Profile, Range, Share, has_table as has_cycle_table,
 };
+pub use emulate::emulate;
 pub use error::DeviceError;
+pub use features::engine_features;
+pub use firmware::firmware_folder;
 pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, build_with_stack, fits};
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
@@ -68,10 +74,12 @@ pub use machine::Machine;
 pub use measure::{build, footprint, measure, measure_code};
 pub use options::MeasureOptions;
 pub use packages::InstallError;
+pub use project::{Project, ProjectError};
 pub use report::{BoardReport, BoardSummary, Cost, Flash, Mismatch, NetworkReport, Ram};
 pub use run::{RunError, check_runner};
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};
+pub use sources::{SourceFile, embed_sources};
 pub use stack::{StackError, StackNeed, stack_need};
 pub use statistics::Counts;
 pub use toolchain::{Compiler, Toolchain, ToolchainError};

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use rarefy_format::{AlignedBytes, Model};
 
-use super::boards::{Board, Boards, Runner, firmware_folder};
+use super::boards::{Board, Boards, Runner};
+use super::firmware::firmware_folder;
 use super::image::{Image, Plan, Role};
 use super::log::Recording;
 use super::options::MeasureOptions;

@@ -6,8 +6,8 @@
 //! the emulator or probe-rs is killed.
 
 use std::io;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 
 use defmt_decoder::{DecodeError, Table};
 
@@ -16,6 +16,7 @@ use super::image::Image;
 use super::log;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
+use crate::atomic::FileError;
 use crate::remedy::Remedy;
 
 /// Name of the program that controls the debug probe.
@@ -123,6 +124,17 @@ pub enum RunError {
         /// Its error message or exit status.
         said: String,
     },
+    /// A program is to be emulated, but the board is real.
+    #[error("{board} is a real board; run the program with `probe-rs run --chip {chip}`")]
+    NotEmulated {
+        /// Name of the board.
+        board: String,
+        /// Chip name, as probe-rs knows it.
+        chip: String,
+    },
+    /// The program could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl RunError {
@@ -147,7 +159,7 @@ pub(crate) fn run(
     limits: Limits<'_>,
     plugin: Option<&str>,
 ) -> Result<Vec<String>, RunError> {
-    let program = program(board);
+    let program = runner_name(board);
     let table = match board.runner {
         Runner::Emulator { .. } => {
             let table = Table::parse(&image.bytes).ok().flatten();
@@ -161,7 +173,7 @@ pub(crate) fn run(
         }
         Runner::Probe { .. } => None,
     };
-    let command = command(image, board, machine, plugin)?;
+    let command = command(&image.path, board, machine, plugin)?;
 
     let mut log = LogReader {
         decoder: table.as_ref().map(|table| table.new_stream_decoder()),
@@ -202,7 +214,7 @@ pub fn check_runner(board: &Board, machine: &Machine) -> Result<(), RunError> {
 }
 
 /// Returns the name of the program that runs `board`.
-fn program(board: &Board) -> &'static str {
+pub(super) fn runner_name(board: &Board) -> &'static str {
     match board.runner {
         Runner::Emulator { .. } => board.emulator(),
         Runner::Probe { .. } => PROBE,
@@ -210,17 +222,17 @@ fn program(board: &Board) -> &'static str {
 }
 
 /// Returns the error for invalid output of `board`.
-fn garbage(board: &Board, why: String) -> RunError {
+pub(super) fn garbage(board: &Board, why: String) -> RunError {
     RunError::Garbage {
         board: board.name.clone(),
-        program: program(board).to_owned(),
+        program: runner_name(board).to_owned(),
         why,
     }
 }
 
 /// Finds the program that runs `board`, so that its absence is reported before anything is built.
 pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunError> {
-    machine.find(program(board)).ok_or_else(|| {
+    machine.find(runner_name(board)).ok_or_else(|| {
         let name = board.name.clone();
         match board.runner {
             Runner::Emulator { .. } => RunError::NoEmulator {
@@ -232,9 +244,9 @@ pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunErr
     })
 }
 
-/// Returns the command that runs `image` on `board` and prints its log.
-fn command(
-    image: &Image,
+/// Returns the command that runs the ELF file `program` on `board` and prints its log.
+pub(super) fn command(
+    program: &Path,
     board: &Board,
     machine: &Machine,
     plugin: Option<&str>,
@@ -261,12 +273,12 @@ fn command(
                 .args(["--no-location", "--log-format", "{s}"]);
         }
     }
-    command.arg(&image.path);
+    command.arg(program);
     Ok(command)
 }
 
 /// Returns the error that QEMU or probe-rs states in `stderr`, if it is one with a remedy.
-fn known_cause(board: &Board, stderr: &str) -> Option<RunError> {
+pub(super) fn known_cause(board: &Board, stderr: &str) -> Option<RunError> {
     let name = board.name.clone();
     let says = |part: &str| stderr.contains(part);
     match &board.runner {
@@ -284,6 +296,18 @@ fn known_cause(board: &Board, stderr: &str) -> Option<RunError> {
             Some(RunError::SeveralProbes { board: name })
         }
         _ => None,
+    }
+}
+
+/// Returns the error that the emulator or probe-rs, which wrote `stderr`, ended with `status`.
+pub(super) fn ended(board: &Board, stderr: &str, status: ExitStatus) -> RunError {
+    RunError::Ended {
+        board: board.name.clone(),
+        program: runner_name(board).to_owned(),
+        said: match cause(stderr) {
+            Some(line) => format!(", saying: {line}"),
+            None => format!(" ({status})"),
+        },
     }
 }
 
@@ -378,13 +402,6 @@ impl LogReader<'_> {
         if let Some(known) = known_cause(board, stderr) {
             return Err(known);
         }
-        Err(RunError::Ended {
-            board: board.name.clone(),
-            program: program(board).to_owned(),
-            said: match cause(stderr) {
-                Some(line) => format!(", saying: {line}"),
-                None => format!(" ({status})"),
-            },
-        })
+        Err(ended(board, stderr, *status))
     }
 }

@@ -236,7 +236,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    use super::super::boards::{Boards, firmware_folder};
+    use super::super::boards::Boards;
+    use super::super::firmware::firmware_folder;
     use super::*;
 
     /// A workstation whose only tools are shell scripts.

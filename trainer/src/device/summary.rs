@@ -82,7 +82,8 @@ fn count(board: &Board, ticks: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boards::{Boards, firmware_folder};
+    use super::super::boards::Boards;
+    use super::super::firmware::firmware_folder;
     use super::super::log::{Inference, Start};
     use super::*;
 

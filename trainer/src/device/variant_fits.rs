@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::boards::firmware_folder;
 use super::chips::Chip;
+use super::firmware::firmware_folder;
 use super::fits::{Fit, FitsError, Sizes, order};
 use super::options::MeasureOptions;
 use crate::deploy::{Setting, Variant};

@@ -127,7 +127,12 @@ fn from_a_run_to_a_board_by_pasting_alone() {
     );
     assert_eq!(desk.next(&code), None);
     if ready("microbit") {
-        assert_eq!(desk.next(&measure), None);
+        let new = desk.next(&measure).unwrap();
+        assert_eq!(new, "rarefy new my-app --model ./-b.rfy --board microbit");
+        fs::create_dir(desk.here().join("my-app")).unwrap();
+        let other = new.replace("my-app", "my-app-2");
+        assert_eq!(desk.next(&measure).unwrap(), other);
+        assert_eq!(desk.next(&other).unwrap(), "cd my-app-2 && cargo run");
     }
     // A container without a companion does not tell which data it was made for.
     fs::remove_file(desk.here().join("-b.rfy.json")).unwrap();

@@ -8,7 +8,7 @@ use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
 /// Each command with words that its help must contain.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     (
         "quickstart",
         &["--board", "--out", "--compression", "--seed"],
@@ -79,6 +79,13 @@ const COMMANDS: [(&str, &[&str]); 16] = [
             "--calibrate",
         ],
     ),
+    (
+        "new",
+        &[
+            "<FOLDER>", "--model", "--board", "--chip", "--labels", "--sample",
+        ],
+    ),
+    ("run", &["<PROGRAM>", "--board"]),
     ("setup", &["--dry-run"]),
 ];
 
@@ -328,10 +335,12 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
         // Layer inputs are unknown without the companion that `export` wrote.
-        if !["layers", "instructions", "core", "at_most"].contains(&key.as_str()) {
+        let only_here = ["layers", "instructions", "core", "at_most", "features"];
+        if !only_here.contains(&key.as_str()) {
             assert_eq!(value, &run.exported[key], "{key}");
         }
     }
+    assert_eq!(inspected["features"], serde_json::json!(["dense", "words"]));
     has(
         &inspected,
         &[

@@ -36,6 +36,7 @@ mod options;
 mod own_networks;
 mod program;
 mod progress;
+mod projects;
 mod pruners;
 mod recipes;
 mod refusals;

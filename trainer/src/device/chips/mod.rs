@@ -308,7 +308,7 @@ fn unknown_chip(name: &str, wanted: &str) -> ChipError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boards::firmware_folder;
+    use super::super::firmware::firmware_folder;
     use super::*;
 
     /// Returns the memories of a chip: origins in hexadecimal, sizes in units of 1,024 bytes.
