@@ -11,6 +11,7 @@
 
 mod board_file;
 mod boards;
+mod c_code;
 mod cache;
 mod calibrate;
 mod chip_folder;
@@ -51,6 +52,7 @@ mod watchdog;
 pub use boards::{
     Board, BoardError, Boards, BrokenBoard, Counter, Origin, Region, Runner, firmware_folder,
 };
+pub use c_code::{CFlashError, c_flash};
 pub use calibrate::{
     CalibrateError, Calibration, NetworkCalibration, Ratio, calibrate, check_calibration,
 };
