@@ -7,9 +7,11 @@
 mod accuracy;
 mod bare;
 mod bench;
+mod c_library;
 mod chips;
 mod command;
 mod cuda;
+mod device;
 mod fuzz;
 mod house;
 mod jobs;
@@ -55,6 +57,11 @@ const VERBS: &[Verb] = &[
         "bare",
         "prove that inference cannot panic, and check the code size of the engine alone",
         bare::run,
+    ),
+    (
+        "c-library",
+        "build the engine as a static library for C, for a target",
+        c_library::run,
     ),
     (
         "bench",
