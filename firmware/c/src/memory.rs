@@ -59,7 +59,7 @@ impl Region {
     }
 }
 
-/// Returns what is at `pointer`. Fails if the pointer is null; in debug builds, if it is misaligned.
+/// Returns what is at `pointer`. Fails if the pointer is null or, in debug builds, misaligned.
 ///
 /// # Safety
 /// The pointer is null or valid for reading a `T`, which stays unchanged for `'a`.
@@ -70,8 +70,8 @@ pub(crate) unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, Error> {
     Ok(unsafe { &*pointer })
 }
 
-/// Returns what is at `pointer`, to be written. Fails if the pointer is null; in debug builds, if it
-/// is misaligned.
+/// Returns what is at `pointer`, to be written. Fails if the pointer is null or, in debug builds,
+/// misaligned.
 ///
 /// # Safety
 /// The pointer is null or valid for reading and writing a `T`, to which nothing else refers for
@@ -83,8 +83,8 @@ pub(crate) unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, Erro
     Ok(unsafe { &mut *pointer })
 }
 
-/// Checks that a pointer to a struct of the header is not null. The compiler of the C program aligns
-/// structs, so that they are misaligned is tested only in debug builds.
+/// Checks that a pointer to a struct of the header is not null. Alignment is checked in debug builds
+/// only, since a C compiler aligns structs by itself.
 #[inline(always)]
 fn check_struct<T>(pointer: *const T) -> Result<(), Error> {
     let alignment = match cfg!(debug_assertions) {

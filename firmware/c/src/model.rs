@@ -9,8 +9,8 @@ use crate::error::Error;
 /// The size of a [`CModel`] in machine words; `RFY_MODEL_WORDS` in the header.
 const MODEL_WORDS: usize = 10;
 
-/// What the first word of a parsed model contains: a number that fits the instructions of a comparison,
-/// and is unlikely in memory that nobody has initialized.
+/// What the first word of a parsed model contains: a number that fits an instruction, and is
+/// unlikely in memory that nobody has initialized.
 const PARSED: usize = 0xa5;
 
 /// `rfy_model` of the header.

@@ -111,7 +111,7 @@ mod tests {
     use super::super::machine::Machine;
     use super::*;
 
-    /// A header in the manner of emitted ones, whose network takes `code`.
+    /// Returns a header in the manner of emitted ones, whose network is `code`.
     fn header(code: &str) -> String {
         format!(
             "#include <stdint.h>\nstatic inline int net_classify(const uint8_t *x) {{ {code} }}\n"

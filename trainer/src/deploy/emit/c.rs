@@ -15,8 +15,8 @@ pub(super) struct C<'a>(pub(super) &'a str);
 
 impl C<'_> {
     /// Returns a function that writes to `y`; `skip` is its second parameter, if it has one.
-    // Without `restrict`, GCC reloads inputs after it has stored an output. That is faster: it would
-    // keep them on the stack otherwise.
+    // Without `restrict`, GCC reloads inputs after it has stored an output. That is faster:
+    // otherwise it would keep them on the stack.
     fn function(&self, name: &str, skip: &str, target: &str, body: &str) -> String {
         // Sums may be constants.
         let unused = match body.contains("x(") || body.contains("x,") || body.contains("x[") {
