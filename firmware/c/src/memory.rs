@@ -83,8 +83,8 @@ pub(crate) unsafe fn exclusive<'a, T>(pointer: *mut T) -> Result<&'a mut T, Erro
     Ok(unsafe { &mut *pointer })
 }
 
-/// Checks that a pointer to a struct of the header is not null. Alignment is checked in debug builds
-/// only, since a C compiler aligns structs by itself.
+/// Checks that a pointer to a struct of the header is not null. Its alignment is checked in debug
+/// builds only, since a C compiler aligns structs by itself.
 #[inline(always)]
 fn check_struct<T>(pointer: *const T) -> Result<(), Error> {
     let alignment = match cfg!(debug_assertions) {
