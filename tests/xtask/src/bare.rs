@@ -14,7 +14,7 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ObjectSymbol};
 
 use crate::command::{Outcome, root};
-use crate::device;
+use crate::{c_library, device};
 
 /// Targets of Cortex-M0, M3, M4 and M33, and of RISC-V.
 const TARGETS: &[&str] = &[
@@ -67,7 +67,7 @@ pub(crate) fn run(_: &[String]) -> Outcome {
                 String::from_utf8_lossy(&output.stderr)
             ));
         }
-        if has_path(target, crate::c_library::ALL)? {
+        if has_path(target, c_library::ALL)? {
             return Err(format!(
                 "a path to a panic is left in the library for C for {target}"
             ));
@@ -116,7 +116,7 @@ fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
 
 /// Returns whether the library for C with `features` contains a path to a panic.
 fn has_path(target: &str, features: &str) -> Result<bool, String> {
-    let library = crate::c_library::build(target, features)?;
+    let library = c_library::build(target, features, &target_folder())?;
     let invalid = |e: &dyn std::fmt::Display| format!("{}: {e}", library.display());
     let bytes = fs::read(&library).map_err(|e| invalid(&e))?;
     let archive = ArchiveFile::parse(&*bytes).map_err(|e| invalid(&e))?;

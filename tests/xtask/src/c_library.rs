@@ -24,7 +24,8 @@ struct Order {
 /// Builds the library and puts it into a folder, beside the header and the CMake function.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let order = order(arguments)?;
-    let library = build(&order.target, &order.features)?;
+    let folder = root().join("firmware/target-c");
+    let library = build(&order.target, &order.features, &folder)?;
     let c = root().join("firmware/c");
     let out = &order.out;
     fs::create_dir_all(out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
@@ -73,17 +74,16 @@ fn order(arguments: &[String]) -> Result<Order, String> {
     })
 }
 
-/// Builds the library with `features` for `target` and returns its path.
-pub(crate) fn build(target: &str, features: &str) -> Result<PathBuf, String> {
-    let folder = root().join("firmware/target-c");
+/// Builds the library with `features` for `target` in `folder` and returns its path.
+pub(crate) fn build(target: &str, features: &str, folder: &Path) -> Result<PathBuf, String> {
     let mut build = device::build(target)?;
     build.args(["--package", "rarefy-c", "--no-default-features"]);
     build
         .args(["--features", features])
         .arg("--target-dir")
-        .arg(&folder);
+        .arg(folder);
     command::run(&format!("the library for C for {target}"), &mut build)?;
-    Ok(folder.join(Path::new(target)).join("release/librarefy.a"))
+    Ok(folder.join(target).join("release/librarefy.a"))
 }
 
 #[cfg(test)]

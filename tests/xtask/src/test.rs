@@ -192,6 +192,15 @@ fn firmware_lints() -> Result<Done, String> {
             .current_dir(root().join("firmware"))
             .env("RAREFY_BOARD", board);
         command::run(&format!("lints of the firmware for {board}"), &mut lints)?;
+        let mut lints = cargo();
+        lints
+            .args(["clippy", "--release", "--target", target])
+            .args(["--package", "rarefy-c", "--", "-D", "warnings"])
+            .current_dir(root().join("firmware"));
+        command::run(
+            &format!("lints of the library for C for {target}"),
+            &mut lints,
+        )?;
     }
     Ok(match skipped.is_empty() {
         true => Done::Run,
