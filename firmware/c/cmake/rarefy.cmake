@@ -1,11 +1,21 @@
-# Embeds .rfy containers into programs:
+# The engine, and containers in programs:
 #
-#     include(rarefy.cmake)
-#     rarefy_model(my_program digits path/to/model.rfy)
+#     include(path/to/rarefy.cmake)
+#     target_link_libraries(my_program PRIVATE rarefy)
+#     rarefy_model(my_program digits model.rfy)
 #
-# adds to `my_program` the container as `const uint8_t digits[]` in flash, aligned to 4 bytes, and
-# the header digits.h with this array, its length DIGITS_BYTES and DIGITS_ARENA_BYTES, the size of
-# the arena. The project must have enabled the languages C and ASM.
+# `rarefy` is the library beside this file, with its header. `rarefy_model` adds to `my_program` the
+# container as `const uint8_t digits[]` in flash, aligned to 4 bytes, and the header digits.h with
+# this array, its length DIGITS_BYTES and DIGITS_ARENA_BYTES, the size of the arena. The project must
+# have enabled the languages C and ASM.
+if(NOT TARGET rarefy)
+    add_library(rarefy STATIC IMPORTED GLOBAL)
+    set_target_properties(rarefy PROPERTIES
+        IMPORTED_LOCATION "${CMAKE_CURRENT_LIST_DIR}/librarefy.a"
+        INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_LIST_DIR}"
+        INTERFACE_LINK_LIBRARIES gcc)
+endif()
+
 function(rarefy_model target name file)
     get_filename_component(file "${file}" ABSOLUTE)
     if(NOT EXISTS "${file}")

@@ -13,8 +13,9 @@ use super::tools::{
 /// What the library runs in these tests.
 const FEATURES: &str = "dense,csr,words,columns,rice,csr-f32,maps,residual";
 
-/// Configures and builds the example in `work` and returns what it prints on `board`.
-fn printed(board: Board, library: &Path, container: &str, work: &Path) -> String {
+/// Returns the command that configures the example in `work` with the library in the folder
+/// `rarefy`.
+fn configure(board: Board, rarefy: &Path, model: &Path, work: &Path) -> Command {
     let example = folder().join("example");
     let define = |name: &str, value: &Path| format!("-D{name}={}", value.display());
     let mut configure = Command::new("cmake");
@@ -25,14 +26,25 @@ fn printed(board: Board, library: &Path, container: &str, work: &Path) -> String
         &example.join("arm-none-eabi.cmake"),
     ));
     configure.arg(format!("-DBOARD={}", board.name));
-    configure.arg(define("RAREFY_LIBRARY", library));
-    let model = root().join(format!("tests/networks/{container}.rfy"));
-    configure.arg(define("MODEL", &model));
+    configure.arg(define("RAREFY", rarefy));
+    configure.arg(define("MODEL", model));
     configure.arg(define("INPUTS", &root().join(DIGITS.0)));
     configure.arg(format!("-DSKIP={}", DIGITS.1));
-    run(&mut configure);
-    run(Command::new("cmake").arg("--build").arg(work));
-    emulate(board, &work.join("example"))
+    configure
+}
+
+/// Puts the library of these features into `folder`, as `cargo xtask c-library` does.
+fn lay_out(board: Board, features: &str, folder: &Path) {
+    let library = build(
+        "rarefy-c",
+        Some(board),
+        ("release", features, "librarefy.a"),
+    );
+    fs::write(folder.join("librarefy.a"), library).unwrap();
+    for file in ["include/rarefy.h", "cmake/rarefy.cmake"] {
+        let from = super::tools::folder().join(file);
+        fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+    }
 }
 
 /// Checks that the example prints the workstation's classes and logits for these containers.
@@ -41,15 +53,13 @@ fn check(board: Board, containers: &[&str]) {
         return;
     }
     let work = tempfile::tempdir().unwrap();
-    let library = work.path().join("librarefy.a");
-    let bytes = build(
-        "rarefy-c",
-        Some(board),
-        ("release", FEATURES, "librarefy.a"),
-    );
-    fs::write(&library, bytes).unwrap();
+    lay_out(board, FEATURES, work.path());
+    let built = work.path().join("build");
     for name in containers {
-        let found = printed(board, &library, name, &work.path().join("build"));
+        let model = root().join(format!("tests/networks/{name}.rfy"));
+        run(&mut configure(board, work.path(), &model, &built));
+        run(Command::new("cmake").arg("--build").arg(&built));
+        let found = emulate(board, &built.join("example"));
         let found: Vec<&str> = found.lines().collect();
         assert_eq!(found, expected(&container(name)), "{name} on {board:?}");
     }
@@ -75,6 +85,28 @@ fn the_example_computes_the_workstations_logits_on_a_cortex_m0() {
     );
 }
 
+#[test]
+fn a_file_that_is_no_container_is_not_embedded() {
+    if !ready(M0) {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    lay_out(M0, "words", work.path());
+    let digits = root().join(DIGITS.0);
+    for (model, words) in [
+        (&*digits, "is not a .rfy container"),
+        (Path::new("nowhere.rfy"), "there is no container"),
+    ] {
+        let mut configure = configure(M0, work.path(), model, &work.path().join("build"));
+        let output = configure.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // CMake wraps messages.
+        let errors = errors.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!output.status.success());
+        assert!(errors.contains(words), "{errors}");
+    }
+}
+
 /// Returns the bytes of the sections of a linked program whose names begin with one of `names`.
 fn sections(program: &[u8], names: &[&str]) -> u64 {
     let elf = object::File::parse(program).unwrap();
@@ -92,8 +124,7 @@ fn the_library_is_as_small_as_the_engine_in_rust() {
     }
     let work = tempfile::tempdir().unwrap();
     let at = |name: &str| work.path().join(name);
-    let library = build("rarefy-c", Some(M4), ("release", "words", "librarefy.a"));
-    fs::write(at("librarefy.a"), library).unwrap();
+    lay_out(M4, "words", work.path());
     let mut compile = gcc(M4);
     compile
         .arg("-Os")

@@ -56,3 +56,26 @@ fn every_misuse_has_its_error_code() {
     let debug = build("rarefy-c", None, ("dev", features, "librarefy.a"));
     check(&c, &debug, "debug", [&words, &rice]);
 }
+
+#[test]
+fn the_code_of_the_page_compiles() {
+    let page = fs::read_to_string(folder().join("README.md")).unwrap();
+    let (_, code) = page.split_once("```c\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let at = |name: &str| work.path().join(name);
+    fs::write(at("page.c"), code).unwrap();
+    // What CMake writes for a container.
+    let digits = "#include <stdint.h>
+#define DIGITS_BYTES 4
+#define DIGITS_ARENA_BYTES 400
+extern const uint8_t digits[DIGITS_BYTES];
+";
+    fs::write(at("digits.h"), digits).unwrap();
+    let mut compile = Command::new("cc");
+    compile
+        .current_dir(work.path())
+        .arg("-I")
+        .arg(folder().join("include"));
+    run(compile.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "page.c"]));
+}

@@ -147,7 +147,7 @@ pub(crate) fn gcc(board: Board) -> Command {
 pub(crate) fn emulate(board: Board, program: &Path) -> String {
     let mut qemu = Command::new("timeout");
     qemu.args([
-        "60",
+        "300",
         "qemu-system-arm",
         "-machine",
         board.name,
