@@ -1,4 +1,5 @@
-//! Checks of pointers: for null and alignment in every build, for overlaps in debug builds.
+//! Checks of pointers: for null and alignment in every build, for overlaps in checked builds, which
+//! are those with debug assertions.
 
 use crate::error::Error;
 
@@ -35,7 +36,7 @@ impl Region {
         }
     }
 
-    /// Checks, in debug builds, that the region does not wrap around the address space.
+    /// Checks, in checked builds, that the region does not wrap around the address space.
     #[inline(always)]
     pub(crate) fn check(self) -> Result<(), Error> {
         let wraps = || self.start.checked_add(self.bytes).is_none();
@@ -45,7 +46,7 @@ impl Region {
         }
     }
 
-    /// Checks, in debug builds, that two regions that do not wrap have no byte in common.
+    /// Checks, in checked builds, that two regions that do not wrap have no byte in common.
     #[inline(always)]
     pub(crate) fn check_apart(self, other: Self) -> Result<(), Error> {
         let ends_before = |one: Self, other: Self| {
@@ -59,7 +60,7 @@ impl Region {
     }
 }
 
-/// Returns what is at `pointer`. Fails if the pointer is null or, in debug builds, misaligned.
+/// Returns what is at `pointer`. Fails if the pointer is null or, in checked builds, misaligned.
 ///
 /// # Safety
 /// The pointer is null or valid for reading a `T`, which stays unchanged for `'a`.
@@ -70,7 +71,7 @@ pub(crate) unsafe fn shared<'a, T>(pointer: *const T) -> Result<&'a T, Error> {
     Ok(unsafe { &*pointer })
 }
 
-/// Returns what is at `pointer`, to be written. Fails if the pointer is null or, in debug builds,
+/// Returns what is at `pointer`, to be written. Fails if the pointer is null or, in checked builds,
 /// misaligned.
 ///
 /// # Safety

@@ -1,5 +1,5 @@
 /*
- * Calls every function rightly and wrongly, on the workstation, as C or C++. Arguments: "debug" or
+ * Calls every function rightly and wrongly, on the workstation, as C or C++. Arguments: "checked" or
  * "release", a container that the library reads, and one that needs a feature that it lacks.
  */
 #include <stdio.h>
@@ -156,7 +156,7 @@ int main(int count, char **arguments)
     equal("size of a model", (long)sizeof(rfy_model), (long)(RFY_MODEL_WORDS * sizeof(void *)));
     parse(container, length, other, other_length);
     infer(container, length);
-    if (strcmp(arguments[1], "debug") == 0) {
+    if (strcmp(arguments[1], "checked") == 0) {
         pointers(container, length);
     }
     classes();

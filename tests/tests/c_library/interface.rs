@@ -53,8 +53,8 @@ fn every_misuse_has_its_error_code() {
     check(&cpp, &release, "release", [&words, &rice]);
     // With debug assertions the library checks pointers.
     let features = "words,csr,maps,residual";
-    let debug = build("rarefy-c", None, ("dev", features, "librarefy.a"));
-    check(&c, &debug, "debug", [&words, &rice]);
+    let checked = build("rarefy-c", None, ("checked", features, "librarefy.a"));
+    check(&c, &checked, "checked", [&words, &rice]);
 }
 
 #[test]

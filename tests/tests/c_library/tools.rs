@@ -112,7 +112,6 @@ pub(crate) fn build(
     // Another test could replace the file before it is read.
     let _lock = lock(&target);
     run(&mut command);
-    let profile = if profile == "dev" { "debug" } else { profile };
     fs::read(target.join(folder).join(profile).join(file)).unwrap()
 }
 

@@ -108,7 +108,7 @@ fn target_folder() -> PathBuf {
 /// Builds `program` for `target`. The status of the output tells whether the program linked.
 fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
     let mut build = device::build(target)?;
-    build.args(["--package", "rarefy-bare", "--bin", program]);
+    build.args(["--release", "--package", "rarefy-bare", "--bin", program]);
     build.args(["--features", features]);
     build.arg("--target-dir").arg(target_folder());
     build.output().map_err(|e| format!("cannot run cargo: {e}"))
@@ -116,7 +116,7 @@ fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
 
 /// Returns whether the library for C with `features` contains a path to a panic.
 fn has_path(target: &str, features: &str) -> Result<bool, String> {
-    let library = c_library::build(target, features, &target_folder())?;
+    let library = c_library::build(target, features, "release", &target_folder())?;
     let invalid = |e: &dyn std::fmt::Display| format!("{}: {e}", library.display());
     let bytes = fs::read(&library).map_err(|e| invalid(&e))?;
     let archive = ArchiveFile::parse(&*bytes).map_err(|e| invalid(&e))?;

@@ -10,7 +10,7 @@ use crate::device;
 pub(crate) const ALL: &str = "dense,csr,words,columns,rice,csr-f32,maps,residual";
 
 /// How the chore is called.
-const USAGE: &str = "usage: cargo xtask c-library TARGET [--features LIST] [--out FOLDER], \
+const USAGE: &str = "usage: cargo xtask c-library TARGET [--features LIST] [--checked] [--out FOLDER], \
                      such as cargo xtask c-library thumbv7em-none-eabihf --features words";
 
 /// What the arguments ask for.
@@ -18,6 +18,8 @@ const USAGE: &str = "usage: cargo xtask c-library TARGET [--features LIST] [--ou
 struct Order {
     target: String,
     features: String,
+    /// The profile: a release, with or without checks of pointers.
+    profile: &'static str,
     out: PathBuf,
 }
 
@@ -25,7 +27,7 @@ struct Order {
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let order = order(arguments)?;
     let folder = root().join("firmware/target-c");
-    let library = build(&order.target, &order.features, &folder)?;
+    let library = build(&order.target, &order.features, order.profile, &folder)?;
     let c = root().join("firmware/c");
     let out = &order.out;
     fs::create_dir_all(out).map_err(|e| format!("cannot create {}: {e}", out.display()))?;
@@ -45,11 +47,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 /// Reads the arguments.
 fn order(arguments: &[String]) -> Result<Order, String> {
     let (mut target, mut features, mut out) = (None, None, None);
+    let mut profile = "release";
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let slot = match argument.as_str() {
             "--features" => &mut features,
             "--out" => &mut out,
+            "--checked" => {
+                profile = "checked";
+                continue;
+            }
             option if option.starts_with('-') => {
                 return Err(format!("unknown option {option}; {USAGE}"));
             }
@@ -70,20 +77,24 @@ fn order(arguments: &[String]) -> Result<Order, String> {
     Ok(Order {
         target,
         features: features.unwrap_or_else(|| ALL.to_owned()),
+        profile,
         out: out.map_or(folder, PathBuf::from),
     })
 }
 
 /// Builds the library with `features` for `target` in `folder` and returns its path.
-pub(crate) fn build(target: &str, features: &str, folder: &Path) -> Result<PathBuf, String> {
+pub(crate) fn build(
+    target: &str,
+    features: &str,
+    profile: &str,
+    folder: &Path,
+) -> Result<PathBuf, String> {
     let mut build = device::build(target)?;
-    build.args(["--package", "rarefy-c", "--no-default-features"]);
-    build
-        .args(["--features", features])
-        .arg("--target-dir")
-        .arg(folder);
+    build.args(["--package", "rarefy-c", "--profile", profile]);
+    build.args(["--no-default-features", "--features", features]);
+    build.arg("--target-dir").arg(folder);
     command::run(&format!("the library for C for {target}"), &mut build)?;
-    Ok(folder.join(target).join("release/librarefy.a"))
+    Ok(folder.join(target).join(profile).join("librarefy.a"))
 }
 
 #[cfg(test)]
@@ -99,12 +110,13 @@ mod tests {
         let expected = Order {
             target: "thumbv6m-none-eabi".into(),
             features: "words,rice".into(),
+            profile: "checked",
             out: "lib".into(),
         };
-        let found = read("--features words,rice thumbv6m-none-eabi --out lib");
+        let found = read("--features words,rice thumbv6m-none-eabi --checked --out lib");
         assert_eq!(found.as_ref(), Ok(&expected));
         let plain = read("thumbv6m-none-eabi").unwrap();
-        assert_eq!(plain.features, ALL);
+        assert_eq!((&*plain.features, plain.profile), (ALL, "release"));
         assert!(plain.out.ends_with("target/c-library/thumbv6m-none-eabi"));
         for (line, words) in [
             ("", "usage: "),

@@ -8,12 +8,12 @@ use crate::command::{cargo, root};
 /// Path of Debian's compiler.
 const DEBIAN: &str = "/usr/bin/rustc";
 
-/// Returns the command that builds a release in the firmware's workspace for `target`, by rustup's
-/// compiler or else by Debian's.
+/// Returns the command that builds in the firmware's workspace for `target`, by rustup's compiler
+/// or else by Debian's.
 pub(crate) fn build(target: &str) -> Result<Command, String> {
     let mut build = cargo();
     build.current_dir(root().join("firmware"));
-    build.args(["build", "--quiet", "--release", "--target", target]);
+    build.args(["build", "--quiet", "--target", target]);
     if !installed(target) {
         let lld = "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
         let linker = sysroot("rustc")?.join(lld.replace("x86_64-unknown-linux-gnu", &host()?));
