@@ -100,6 +100,37 @@ impl C<'_> {
         )
     }
 
+    /// Returns the functions that a program calls.
+    fn entries(&self, plan: &Plan<'_>) -> String {
+        let (name, upper) = (self.0, self.upper());
+        let hidden = plan.calls().filter(|call| !call.is_last);
+        let values =
+            hidden.map(|call| format!("    uint8_t values_{}[{}];\n", call.number, call.outputs));
+        format!(
+            "/* Computes the logits for `input`. */
+static inline void {name}_infer(const uint8_t input[{upper}_INPUTS], int32_t logits[{upper}_OUTPUTS])
+{{
+{values}{calls}}}
+
+/* Returns the class of `input`: the index of the largest logit, the first one of a tie. */
+static inline int {name}_classify(const uint8_t input[{upper}_INPUTS])
+{{
+    int32_t logits[{upper}_OUTPUTS];
+    int class_index = 0;
+    {name}_infer(input, logits);
+    for (int i = 1; i < {upper}_OUTPUTS; i++) {{
+        if (logits[i] > logits[class_index]) {{
+            class_index = i;
+        }}
+    }}
+    return class_index;
+}}
+",
+            values = values.collect::<String>(),
+            calls = plan.calls().map(|it| self.call(&it)).collect::<String>(),
+        )
+    }
+
     /// Returns the comment at the beginning of the header.
     fn head(&self, plan: &Plan<'_>) -> String {
         let name = self.0;
@@ -207,9 +238,6 @@ impl Syntax for C<'_> {
 
     fn source(&self, plan: &Plan<'_>, functions: &str) -> String {
         let (name, upper) = (self.0, self.upper());
-        let hidden = plan.calls().filter(|call| !call.is_last);
-        let values =
-            hidden.map(|call| format!("    uint8_t values_{}[{}];\n", call.number, call.outputs));
         format!(
             "{head}#ifndef {upper}_H
 #define {upper}_H
@@ -245,33 +273,14 @@ static inline uint8_t {name}_store(int32_t sum, int shift)
 {functions}
 #undef x
 
-/* Computes the logits for `input`. */
-static inline void {name}_infer(const uint8_t input[{upper}_INPUTS], int32_t logits[{upper}_OUTPUTS])
-{{
-{values}{calls}}}
-
-/* Returns the class of `input`: the index of the largest logit, the first one of a tie. */
-static inline int {name}_classify(const uint8_t input[{upper}_INPUTS])
-{{
-    int32_t logits[{upper}_OUTPUTS];
-    int class_index = 0;
-    {name}_infer(input, logits);
-    for (int i = 1; i < {upper}_OUTPUTS; i++) {{
-        if (logits[i] > logits[class_index]) {{
-            class_index = i;
-        }}
-    }}
-    return class_index;
-}}
-
+{entries}
 #endif
 ",
             head = self.head(plan),
             input = dimensions(plan.input()),
             inputs = plan.input().len(),
             outputs = plan.outputs(),
-            values = values.collect::<String>(),
-            calls = plan.calls().map(|it| self.call(&it)).collect::<String>(),
+            entries = self.entries(plan),
         )
     }
 
