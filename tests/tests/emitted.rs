@@ -1,5 +1,5 @@
-//! Tests that networks emitted as Rust code, once compiled, compute the logits of the reference
-//! implementation.
+//! Tests that networks emitted as Rust or C code, once compiled, compute the logits of the
+//! reference implementation.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,7 @@ use rarefy_format::{
 };
 use rarefy_runtime::Engine;
 use rarefy_test_support::networks::{self, Random};
-use rarefy_trainer::deploy::emit::{self, EmitError, MOST_WEIGHTS, rust};
+use rarefy_trainer::deploy::emit::{self, EmitError, Language, MOST_WEIGHTS, c, prefix, rust};
 
 /// The number of networks, all of which are compiled together.
 const NETWORKS: usize = 70;
@@ -167,17 +167,20 @@ fn printed(library: &str, main: &str) -> Vec<String> {
     printed.lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn compiled_code_computes_the_logits_of_the_network() {
-    // Warnings are errors, debug assertions detect overflowing sums, and there is neither a heap
-    // nor unsafe code.
-    let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
-    let mut main = "fn main() {\n".to_owned();
-    let mut expected = Vec::new();
-    let mut operations = [0; 3];
+/// A network, its seed, and inputs with their logits and classes.
+struct Case {
+    seed: u64,
+    network: NetworkSpec,
+    answers: Vec<(Vec<u8>, Vec<i32>, usize)>,
+}
+
+/// Returns networks that can be emitted as code, of every kind.
+fn cases() -> Vec<Case> {
     let plain = [averaged(), added(), oblong()];
+    let mut operations = [0; 3];
+    let mut cases = Vec::new();
     for seed in 0.. {
-        if expected.len() >= NETWORKS * INPUTS {
+        if cases.len() >= NETWORKS {
             break;
         }
         let plain = plain.get(seed as usize).cloned();
@@ -186,22 +189,62 @@ fn compiled_code_computes_the_logits_of_the_network() {
         if write(&network).is_err() {
             continue;
         }
-        let source = match rust(&network, "model.rfy", 7) {
-            Ok(source) => source,
+        match rust(&network, "model.rfy", 7) {
+            Ok(_) => {}
             Err(EmitError::Floats(1) | EmitError::Overflow { .. }) => continue,
             Err(error) => panic!("seed {seed}: {error}"),
-        };
+        }
         for layer in &network.layers {
             operations[usize::from(layer.operation.code())] += 1;
         }
-        writeln!(library, "pub mod network_{seed} {{\n{source}}}").expect("a string");
         let mut random = Random::new(seed);
-        for _ in 0..INPUTS {
+        let answer = |_| {
             let input = random.bytes(network.input.len());
             let logits = network.infer(&input);
             let largest = logits.iter().max().expect("a logit");
             let class = logits.iter().position(|logit| logit == largest);
-            expected.push(format!("{seed} {logits:?} {}", class.expect("it is there")));
+            (input, logits, class.expect("it is there"))
+        };
+        cases.push(Case {
+            seed,
+            answers: (0..INPUTS).map(answer).collect(),
+            network,
+        });
+    }
+    assert!(
+        operations.iter().all(|&count| count >= 10),
+        "{operations:?}"
+    );
+    cases
+}
+
+/// Returns the lines that programs print for `cases`: seed, logits, class.
+fn lines(cases: &[Case]) -> Vec<String> {
+    let line = |seed: u64, logits: &[i32], class: usize| format!("{seed} {logits:?} {class}");
+    let of_case = |case: &Case| {
+        let answers = case.answers.iter();
+        let lines = answers.map(|(_, logits, class)| line(case.seed, logits, *class));
+        lines.collect::<Vec<_>>()
+    };
+    cases.iter().flat_map(of_case).collect()
+}
+
+#[test]
+fn compiled_rust_computes_the_logits_of_the_network() {
+    // Warnings are errors, debug assertions detect overflowing sums, and there is neither a heap
+    // nor unsafe code.
+    let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
+    let mut main = "fn main() {\n".to_owned();
+    let cases = cases();
+    for Case {
+        seed,
+        network,
+        answers,
+    } in &cases
+    {
+        let source = rust(network, "model.rfy", 7).expect("it was emitted before");
+        writeln!(library, "pub mod network_{seed} {{\n{source}}}").expect("a string");
+        for (input, ..) in answers {
             writeln!(
                 main,
                 "    let input = {input:?};\n    println!(\"{seed} {{:?}} {{}}\", library::network_{seed}::infer(&input), library::network_{seed}::classify(&input));"
@@ -209,13 +252,104 @@ fn compiled_code_computes_the_logits_of_the_network() {
             .expect("a string");
         }
     }
-    assert!(
-        operations.iter().all(|&count| count >= 10),
-        "{operations:?}"
-    );
     main += "}\n";
 
-    assert_eq!(printed(&library, &main), expected);
+    assert_eq!(printed(&library, &main), lines(&cases));
+}
+
+/// Returns a program of C that prints seed, logits and class for the inputs of `cases`. The
+/// networks are in the headers `n0.h`, `n1.h`, ...
+fn program(cases: &[Case]) -> String {
+    let mut main = "#include <stdio.h>\n".to_owned();
+    for Case { seed, .. } in cases {
+        writeln!(main, "#include \"n{seed}.h\"").expect("a string");
+    }
+    main += "
+static void print(int seed, const int32_t *logits, int count, int class_index)
+{
+    printf(\"%d [\", seed);
+    for (int i = 0; i < count; i++) {
+        printf(i ? \", %ld\" : \"%ld\", (long)logits[i]);
+    }
+    printf(\"] %d\\n\", class_index);
+}
+
+int main(void)
+{
+";
+    for Case { seed, answers, .. } in cases {
+        for (input, ..) in answers {
+            let bytes = format!("{input:?}");
+            let bytes = bytes.trim_matches(['[', ']']);
+            writeln!(
+                main,
+                "    {{
+        static const uint8_t input[N{seed}_INPUTS] = {{{bytes}}};
+        int32_t logits[N{seed}_OUTPUTS];
+        n{seed}_infer(input, logits);
+        print({seed}, logits, N{seed}_OUTPUTS, n{seed}_classify(input));
+    }}"
+            )
+            .expect("a string");
+        }
+    }
+    main + "    return 0;\n}\n"
+}
+
+#[cfg(unix)]
+#[test]
+fn compiled_c_computes_the_logits_of_the_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let cases = cases();
+    for Case { seed, network, .. } in &cases {
+        // A name that would end the comment around it.
+        let source = c(network, &format!("n{seed}"), "a */ b /* c", 7).expect("it is emitted");
+        fs::write(at(&format!("n{seed}.h")), source).expect("the folder is writable");
+    }
+    // The same file is C++.
+    for name in ["main.c", "main.cpp"] {
+        fs::write(at(name), program(&cases)).expect("the folder is writable");
+    }
+    // Warnings are errors, and undefined behaviour, such as an overflowing sum, ends the program.
+    let strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+    let undefined = ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"];
+    let compilations: [(&[&str], &[&str]); 2] = [
+        (&["cc", "-std=c99", "-O1", "main.c"], &undefined),
+        (&["c++", "-std=c++11", "-O0", "main.cpp"], &[]),
+    ];
+    for (command, options) in compilations {
+        let mut compile = Command::new(command[0]);
+        compile.current_dir(folder.path()).args(&command[1..]);
+        compile.args(strict).args(options).args(["-o", "main"]);
+        let output = match compile.output() {
+            Ok(output) => output,
+            Err(error) => {
+                eprintln!("SKIPPED: {} cannot be run: {error}", command[0]);
+                continue;
+            }
+        };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {errors}");
+        let output = Command::new(at("main")).output().expect("it was compiled");
+        assert!(output.status.success(), "{command:?}");
+        let printed = String::from_utf8(output.stdout).expect("the output is text");
+        let printed: Vec<&str> = printed.lines().collect();
+        assert_eq!(printed, lines(&cases), "{command:?}");
+    }
+}
+
+#[test]
+fn functions_of_c_are_named_after_the_file() {
+    for (file, name) in [
+        ("out/model.h", "model"),
+        ("Digits-v2.0.h", "digits_v2_0"),
+        ("100x.h", "network_100x"),
+        ("_x.h", "network_x"),
+        ("\u{e9}t\u{e9}.h", "network_t_"),
+    ] {
+        assert_eq!(prefix(Path::new(file)), name);
+    }
 }
 
 /// Checks that emitted code converts numbers as the engine does.
@@ -281,6 +415,106 @@ fn compiled_code_converts_numbers_as_the_engine_does() {
     assert_eq!(printed(&library, &main), expected);
 }
 
+#[cfg(unix)]
+#[test]
+fn compiled_c_converts_numbers_as_the_engine_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let network = NetworkSpec {
+        input: Shape::flat(6),
+        layers: vec![identity(Operation::Dense, 6)],
+    };
+    let units = UnitsSpec {
+        output_step: 0.0123,
+        maps: vec![
+            ByteMap::new(-1.0, 2.5),
+            ByteMap::new(0.0, 1.0 / 3.0),
+            ByteMap::new(7.0, 7.0),
+        ],
+    };
+    let container = with_units(&write(&network).expect("it fits"), &units).expect("it fits");
+    let container = AlignedBytes::copy_from(&container);
+    let engine = Engine::new(Model::parse(&container).expect("valid")).expect("aligned");
+    let source =
+        c(&network, "net", "model.rfy", 7).expect("it fits") + &emit::units_in_c("net", &units);
+    fs::write(folder.path().join("net.h"), source).expect("the folder is writable");
+
+    let mut random = Random::new(3);
+    let mut rows = vec![[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.1, 7.0, -0.0]];
+    for _ in 0..200 {
+        rows.push([(); 6].map(|()| random.below(20_000) as f32 / 4_000.0 - 1.5));
+    }
+    let mut expected = Vec::new();
+    let mut main = "#include <stdio.h>\n#include <string.h>\n#include \"net.h\"\n
+static void print(const uint32_t bits[6])
+{
+    float values[6], outputs[6];
+    uint8_t input[6];
+    int32_t logits[6];
+    memcpy(values, bits, sizeof values);
+    net_quantize(values, input);
+    net_infer(input, logits);
+    net_dequantize(logits, outputs);
+    for (int i = 0; i < 6; i++) {
+        uint32_t word;
+        memcpy(&word, &outputs[i], sizeof word);
+        printf(\"%d:%08lx \", input[i], (unsigned long)word);
+    }
+    printf(\"\\n\");
+}
+
+int main(void)
+{
+"
+    .to_owned();
+    for row in &rows {
+        let mut input = [0; 6];
+        engine.quantize(row, &mut input).expect("the lengths fit");
+        let mut arena = vec![0; engine.model().arena_words()];
+        let logits = engine.infer(&input, &mut arena).expect("the lengths fit");
+        let outputs = engine.dequantize(logits).expect("units");
+        let line = input.iter().zip(outputs);
+        let line = line.map(|(byte, output)| format!("{byte}:{:08x} ", output.to_bits()));
+        expected.push(line.collect::<String>().trim_end().to_owned());
+        let bits = row
+            .map(|value| format!("{:#x}", value.to_bits()))
+            .join(", ");
+        writeln!(
+            main,
+            "    {{ static const uint32_t row[6] = {{{bits}}}; print(row); }}"
+        )
+        .expect("a string");
+    }
+    fs::write(folder.path().join("main.c"), main + "    return 0;\n}\n")
+        .expect("the folder is writable");
+    // With the instructions of the processor here, which may have fused ones, and in GNU's C.
+    for options in [
+        &["-std=c99", "-O0"][..],
+        &["-std=gnu99", "-O3", "-march=native"],
+    ] {
+        let mut compile = Command::new("cc");
+        compile.current_dir(folder.path()).args(options);
+        compile.args([
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "main.c",
+            "-o",
+            "main",
+        ]);
+        let Ok(output) = compile.output() else {
+            eprintln!("SKIPPED: cc cannot be run");
+            return;
+        };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{options:?}: {errors}");
+        let output = Command::new(folder.path().join("main")).output();
+        let printed = String::from_utf8(output.expect("it was compiled").stdout).expect("text");
+        let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
+        assert_eq!(printed, expected, "{options:?}");
+    }
+}
+
 /// Returns a dense layer of `rows` x `columns` weights, all of which are `weight`.
 fn full(rows: usize, columns: u16, weight: i16) -> LayerSpec {
     let row: Vec<_> = (0..columns).map(|column| (column, weight)).collect();
@@ -294,9 +528,11 @@ fn networks_that_code_cannot_represent_are_rejected() {
         layers: vec![layer],
     };
     let refusal = |layer| {
-        rust(&network(layer), "model.rfy", 0)
-            .expect_err("refused")
-            .to_string()
+        let network = network(layer);
+        let refused = rust(&network, "model.rfy", 0).expect_err("refused");
+        let in_c = c(&network, "model", "model.rfy", 0).expect_err("refused");
+        assert_eq!(refused, in_c);
+        refused.to_string()
     };
     let weights = refusal(full(66, 1_000, 1));
     assert!(
@@ -357,5 +593,28 @@ fn the_head_of_the_code_describes_the_network() {
             source.lines().any(|found| found == line),
             "{line}\n{source}"
         );
+    }
+}
+
+#[test]
+fn languages_are_told_apart() {
+    let network = NetworkSpec {
+        input: Shape::flat(1),
+        layers: vec![full(1, 1, 1)],
+    };
+    let rust = rust(&network, "model.rfy", 1).expect("it fits");
+    let c = c(&network, "model", "model.rfy", 1).expect("it fits");
+    let languages =
+        |file: &str| [Language::Rust, Language::C].map(|language| language.is_in(file.as_bytes()));
+    assert_eq!(languages(&rust), [true, false]);
+    assert_eq!(languages(&c), [false, true]);
+    assert_eq!(languages("// another file"), [false, false]);
+    for line in [
+        "/* A neural network as code: 1 bytes in, 1 logits out.",
+        " *         1  dense                  1              1        1",
+        "#define MODEL_INPUTS 1",
+        "static inline int model_classify(const uint8_t input[MODEL_INPUTS])",
+    ] {
+        assert!(c.lines().any(|found| found == line), "{line}\n{c}");
     }
 }

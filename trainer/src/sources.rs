@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use rarefy_trainer::device::SourceFile;
 
 /// The folders of a checkout that programs for boards are built from.
-static FOLDERS: [(&str, Dir<'static>); 10] = [
+static FOLDERS: [(&str, Dir<'static>); 13] = [
     ("format", include_dir!("$CARGO_MANIFEST_DIR/../format")),
     ("runtime", include_dir!("$CARGO_MANIFEST_DIR/../runtime")),
     (
@@ -25,6 +25,18 @@ static FOLDERS: [(&str, Dir<'static>); 10] = [
     (
         "firmware/build",
         include_dir!("$CARGO_MANIFEST_DIR/../firmware/build"),
+    ),
+    (
+        "firmware/c/cmake",
+        include_dir!("$CARGO_MANIFEST_DIR/../firmware/c/cmake"),
+    ),
+    (
+        "firmware/c/include",
+        include_dir!("$CARGO_MANIFEST_DIR/../firmware/c/include"),
+    ),
+    (
+        "firmware/c/src",
+        include_dir!("$CARGO_MANIFEST_DIR/../firmware/c/src"),
     ),
     (
         "firmware/code",
@@ -56,10 +68,11 @@ macro_rules! files {
 }
 
 /// The other files.
-static FILES: [SourceFile; 6] = files![
+static FILES: [SourceFile; 7] = files![
     "Cargo.toml",
     "firmware/Cargo.lock",
     "firmware/Cargo.toml",
+    "firmware/c/Cargo.toml",
     "firmware/plugin/Cargo.lock",
     "firmware/plugin/Cargo.toml",
     "firmware/plugin/build.rs"

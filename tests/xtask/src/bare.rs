@@ -2,16 +2,19 @@
 //!
 //! The programs of `firmware/bare` are linked and not run. The panic handler of `nopanic` does not
 //! link, so the program links only if it contains no path to a panic. As a control, a program with
-//! a deliberate panic must fail to link. The targets' `core` library is needed, from rustup or
-//! built with Debian's compiler (`rarefy setup` installs either).
+//! a deliberate panic must fail to link. The library for C has the same panic handler, which must
+//! not be in the archive. The targets' `core` library is needed, from rustup or built with Debian's
+//! compiler (`rarefy setup` installs either).
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
-use object::{Object, ObjectSection};
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSection, ObjectSymbol};
 
-use crate::command::{Outcome, cargo, root};
+use crate::command::{Outcome, root};
+use crate::{c_library, device};
 
 /// Targets of Cortex-M0, M3, M4 and M33, and of RISC-V.
 const TARGETS: &[&str] = &[
@@ -21,9 +24,6 @@ const TARGETS: &[&str] = &[
     "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",
 ];
-
-/// Path of Debian's compiler.
-const DEBIAN: &str = "/usr/bin/rustc";
 
 /// Name of the undefined symbol that the panic handler calls.
 const PATH_LEFT: &str = "a_path_to_a_panic_is_left";
@@ -117,6 +117,16 @@ fn check() -> Outcome {
                 String::from_utf8_lossy(&output.stderr)
             ));
         }
+        if has_path(target, c_library::ALL)? {
+            return Err(format!(
+                "a path to a panic is left in the library for C for {target}"
+            ));
+        }
+        if !has_path(target, "words,can-panic")? {
+            return Err(format!(
+                "the library for C for {target} hides a deliberate panic, so it proves nothing"
+            ));
+        }
     }
     for (program, limit) in LIMITS {
         let target = "thumbv7em-none-eabihf";
@@ -147,45 +157,36 @@ fn target_folder() -> PathBuf {
 
 /// Builds `program` for `target`. The status of the output tells whether the program linked.
 fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
-    let mut build = cargo();
-    build.current_dir(root().join("firmware"));
-    build.args(["build", "--quiet", "--release", "--package", "rarefy-bare"]);
-    build.args(["--target", target, "--bin", program, "--features", features]);
+    let mut build = device::build(target)?;
+    build.args(["--release", "--package", "rarefy-bare", "--bin", program]);
+    build.args(["--features", features]);
     build.arg("--target-dir").arg(target_folder());
-    if !crate::test::installed(target) {
-        let lld = "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
-        let linker = sysroot("rustc")?.join(lld.replace("x86_64-unknown-linux-gnu", &host()?));
-        if !Path::new(DEBIAN).is_file() || !linker.is_file() {
-            return Err(format!(
-                "no compiler for {target}: run `rarefy setup`, or `rustup target add {target}`"
-            ));
-        }
-        let triple = target.to_uppercase().replace(['-', '.'], "_");
-        build.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
-        build.env("RUSTC", DEBIAN).env("RUSTC_BOOTSTRAP", "1");
-        build.arg("-Zbuild-std=core");
-    }
     build.output().map_err(|e| format!("cannot run cargo: {e}"))
 }
 
-/// Returns the sysroot of the compiler `rustc`.
-fn sysroot(rustc: &str) -> Result<PathBuf, String> {
-    Ok(asked(rustc, &["--print", "sysroot"])?.trim().into())
-}
-
-/// Returns the host's target triple.
-fn host() -> Result<String, String> {
-    let version = asked("rustc", &["--version", "--verbose"])?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .ok_or("rustc does not report its host".into())
-}
-
-/// Runs `program` and returns its output.
-fn asked(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.map_err(|e| format!("cannot run {program}: {e}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Returns whether the library for C with `features` contains a path to a panic.
+fn has_path(target: &str, features: &str) -> Result<bool, String> {
+    let library = c_library::build(target, features, "release", &target_folder())?;
+    let invalid = |e: &dyn std::fmt::Display| format!("{}: {e}", library.display());
+    let bytes = fs::read(&library).map_err(|e| invalid(&e))?;
+    let archive = ArchiveFile::parse(&*bytes).map_err(|e| invalid(&e))?;
+    let (mut functions, mut is_left) = (0, false);
+    for member in archive.members() {
+        let member = member.map_err(|e| invalid(&e))?;
+        let data = member.data(&*bytes).map_err(|e| invalid(&e))?;
+        let Ok(object) = object::File::parse(data) else {
+            continue;
+        };
+        for symbol in object.symbols() {
+            let name = symbol.name().map_err(|e| invalid(&e))?;
+            is_left |= name == PATH_LEFT;
+            functions += usize::from(name.starts_with("rfy_") && symbol.is_definition());
+        }
+    }
+    match functions {
+        7 => Ok(is_left),
+        count => Err(invalid(&format!("{count} functions instead of 7"))),
+    }
 }
 
 /// Returns the size in bytes of the section `.text` of an ELF file.

@@ -9,7 +9,7 @@ pub(crate) const TARGET: &str = "thumbv7em-none-eabihf";
 
 /// Lints both examples and links that on embassy.
 pub(crate) fn run(_: &[String]) -> Outcome {
-    if !crate::test::installed(TARGET) {
+    if !crate::device::installed(TARGET) {
         return Err(format!(
             "rustup lacks the target: run `rustup target add {TARGET}`"
         ));

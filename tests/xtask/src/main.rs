@@ -7,9 +7,11 @@
 mod accuracy;
 mod bare;
 mod bench;
+mod c_library;
 mod chips;
 mod command;
 mod cuda;
+mod device;
 mod examples;
 mod fuzz;
 mod house;
@@ -61,6 +63,11 @@ const VERBS: &[Verb] = &[
         "examples",
         "lint and link the example programs for boards, the one on embassy included (a minute)",
         examples::run,
+    ),
+    (
+        "c-library",
+        "build the engine as a static library for C, for a target",
+        c_library::run,
     ),
     (
         "bench",

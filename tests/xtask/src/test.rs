@@ -1,10 +1,10 @@
 //! `cargo xtask test`: runs all checks.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{self, CHECKS, Outcome, cargo, root};
+use crate::device::installed;
 use crate::{examples, house, quickstart, readme, suite};
 
 /// Boards that cover every target and transport: target, board, transport of the log.
@@ -67,6 +67,7 @@ const STEPS: &[Step] = &[
     // Builds `rarefy` as well, and keeps both cores busy longer than `setup` does by itself.
     ("compiling tests", |_| all(suite::compile())),
     ("setup", |_| all(quickstart::setup(&[]))),
+    ("C for Arm", |_| Ok(c_for_arm())),
     ("lints", |_| {
         let mut lints = cargo();
         lints.args(LINTS).args(["--", "-D", "warnings"]);
@@ -117,6 +118,43 @@ fn all(outcome: Outcome) -> Result<Done, String> {
     outcome.map(|()| Done::Run)
 }
 
+/// Installs the tools of the tests of C for emulated boards, on Debian as root. Without them these
+/// tests are skipped.
+fn c_for_arm() -> Done {
+    const TOOLS: [(&str, &str); 3] = [
+        ("arm-none-eabi-gcc", "gcc-arm-none-eabi"),
+        ("cmake", "cmake"),
+        ("make", "make"),
+    ];
+    let missing = || {
+        let is_missing = |tool: &str| !command::succeeds(Command::new(tool).arg("--version"));
+        let missing = TOOLS.iter().filter(|(tool, _)| is_missing(tool));
+        missing.map(|(_, package)| *package).collect::<Vec<_>>()
+    };
+    let packages = missing();
+    if packages.is_empty() {
+        return Done::Run;
+    }
+    let install = || {
+        let mut install = Command::new("apt-get");
+        install.args(["install", "--yes", "--no-install-recommends"]);
+        install
+            .args(&packages)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        command::run("installing a C compiler for Arm", &mut install).is_ok()
+    };
+    if !install() && command::succeeds(Command::new("apt-get").arg("update")) {
+        install();
+    }
+    match missing()[..] {
+        [] => Done::Run,
+        _ => Done::Skipped(format!(
+            "tests of C on boards, which need `apt-get install {}`",
+            packages.join(" ")
+        )),
+    }
+}
+
 /// Checks the format of both workspaces.
 fn formatting() -> Result<Done, String> {
     for manifest in [
@@ -156,6 +194,15 @@ fn firmware_lints() -> Result<Done, String> {
             .current_dir(root().join("firmware"))
             .env("RAREFY_BOARD", board);
         command::run(&format!("lints of the firmware for {board}"), &mut lints)?;
+        let mut lints = cargo();
+        lints
+            .args(["clippy", "--release", "--target", target])
+            .args(["--package", "rarefy-c", "--", "-D", "warnings"])
+            .current_dir(root().join("firmware"));
+        command::run(
+            &format!("lints of the library for C for {target}"),
+            &mut lints,
+        )?;
     }
     if installed(examples::TARGET) {
         examples::classify()?;
@@ -286,13 +333,4 @@ fn tests(arguments: &[String]) -> Result<Done, String> {
         true => Ok(Done::Run),
         false => Err(format!("failed, see above: {}", failed.join(", "))),
     }
-}
-
-/// Returns `true` if the core library of `target` is installed. Rustc prints the folder even if it
-/// does not exist.
-pub(crate) fn installed(target: &str) -> bool {
-    let asked = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", target])
-        .output();
-    asked.is_ok_and(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
 }

@@ -10,6 +10,7 @@ use super::network::{self, MaskSource, Named};
 use super::reading::Asked;
 use super::{reading, run_data, scale, usage};
 use crate::data::Dataset;
+use crate::deploy::emit::Language;
 use crate::deploy::export::{Code, Export};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options, Trained};
 
@@ -157,22 +158,22 @@ impl Deployable {
         }
     }
 
-    /// Exports to Rust code in the file `path`.
+    /// Exports to code in a language, in the file `path`.
     pub(super) fn code(
         &self,
         given: Option<&str>,
         options: &Options,
-        path: &Path,
+        (language, path): (Language, &Path),
         console: &Console,
     ) -> Result<Code> {
         let found: Result<Code, DeployError> = match self {
             Self::Run(run) => {
                 let data = run_data::load(run, given, console)?;
-                run.export_code(&data, options, path)
+                run.export_code(language, &data, options, path)
             }
             Self::Alone(alone) => {
                 let name = alone.trained.graph().name();
-                alone.export(options).code(name, path)
+                alone.export(options).code(language, name, path)
             }
         };
         found.map_err(|error| run_data::of_data(error, given))

@@ -1,13 +1,13 @@
-//! `rarefy export`: converts a trained network to a container or to Rust code.
+//! `rarefy export`: converts a trained network to a container or to code.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
 use super::boards::{self, DEFAULT_BOARD};
+use super::code_report::CodeReport;
 use super::console::Console;
 use super::deployable::{Deployable, Given};
 use super::network::MaskSource;
@@ -15,14 +15,14 @@ use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
 use super::weights::{self, TypeOrFile, Weights, WeightsOption};
-use super::{chips, fits, inspect, interrupt, measured, overwrite, reading, scale, usage};
+use super::{chips, fits, inspect, interrupt, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
-use crate::deploy::export::{Code, ExportAccuracy};
+use crate::deploy::emit::Language;
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::deploy::{ExportReport, Options, StatedUnits};
-use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
+use crate::device::{Board, Boards, firmware_folder};
 use crate::numbers::thousands;
 
 /// Loss of accuracy by quantization above which a note is printed.
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE|zeros")]
     masks: Option<MaskSource>,
     /// Output file; an existing file is overwritten only if it is named here and holds the same
-    /// kind of output [default: model.rfy, or model.rs with --emit rust]
+    /// kind of output [default: model.rfy, model.rs with --emit rust, model.h with --emit c]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     /// folder with one: give the option twice for both
     #[arg(long, value_parser = TypeOrFile, value_name = "TYPE|FILE")]
     weights: Vec<WeightsOption>,
-    /// Board to predict instructions for, and to measure the flash of Rust code on [default:
+    /// Board to predict instructions for, and to measure the flash of code on [default:
     /// mps2-an386, a Cortex-M4]
     #[arg(long)]
     board: Option<String>,
@@ -96,6 +96,29 @@ enum Emit {
     /// Rust module without dependencies that computes the same outputs, fastest for tiny networks;
     /// its flash usage is measured by compiling it for the board if a compiler is installed
     Rust,
+    /// The same as a C99 header, which C++ reads, too; its functions are named after the file, and
+    /// its flash usage is measured with arm-none-eabi-gcc if that is installed
+    C,
+}
+
+impl Emit {
+    /// Returns the language of code; `None` for a container.
+    fn language(self) -> Option<Language> {
+        match self {
+            Self::Container => None,
+            Self::Rust => Some(Language::Rust),
+            Self::C => Some(Language::C),
+        }
+    }
+
+    /// Returns the value of the option.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Rust => "rust",
+            Self::C => "c",
+        }
+    }
 }
 
 /// When units are stated.
@@ -140,10 +163,12 @@ enum Encoding {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let (stored, file) = weights::type_and_file(&arguments.weights)?;
     let options = options(arguments, stored)?;
-    if (arguments.emit, stored) == (Emit::Rust, Weights::F32) {
-        return Err(usage::wrong(
-            "--emit rust supports integer weights only: give --weights int8 instead of f32",
-        ));
+    let language = arguments.emit.language();
+    if language.is_some() && stored == Weights::F32 {
+        return Err(usage::wrong(format!(
+            "--emit {} supports integer weights only: give --weights int8 instead of f32",
+            arguments.emit.name()
+        )));
     }
     let given = Given {
         folder: arguments.run.as_deref(),
@@ -156,14 +181,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let network = Deployable::open(given, console)?;
     let out = out(arguments)?;
-    let kind = match arguments.emit {
-        Emit::Container => Kind::Container,
-        Emit::Rust => Kind::Code,
-    };
+    let kind = language.map_or(Kind::Container, Kind::Code);
     let name = network.data_name(given.data);
     overwrite::check("-o", &out, kind, overwrite::of_data(&name))?;
-    if arguments.emit == Emit::Rust {
-        return code(&network, &options, &out, arguments, console);
+    if let Some(language) = language {
+        return code(&network, &options, (language, &out), arguments, console);
     }
     let chip = chip(arguments)?;
     let name = arguments.board.as_deref();
@@ -230,6 +252,7 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
     let name = match arguments.emit {
         Emit::Container => "model.rfy",
         Emit::Rust => "model.rs",
+        Emit::C => "model.h",
     };
     let advice = format!("name a file with -o (-o {name} overwrites this one)");
     overwrite::check_free(Path::new(name), &advice)?;
@@ -323,15 +346,16 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     format!("\n{}", text(&rows))
 }
 
-/// Writes the network as Rust code.
+/// Writes the network as code in a language.
 fn code(
     network: &Deployable,
     options: &Options,
-    out: &Path,
+    (language, out): (Language, &Path),
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
-    let code = network.code(arguments.data.as_deref(), options, out, console)?;
+    let data = arguments.data.as_deref();
+    let code = network.code(data, options, (language, out), console)?;
     note_loss(&code.report, options.weights, console);
     let board = match chip(arguments)? {
         Some(chip) => chip,
@@ -341,112 +365,16 @@ fn code(
             boards.get(name)?.clone()
         }
     };
-    let measured = flash(&code, &board, console);
+    let report = CodeReport::new(&code, (language, out), &board, console);
     if interrupt::flag().load(Ordering::SeqCst) {
         return Err(interrupt::interrupted());
     }
-    let flash = measured.as_ref().ok();
-    let report = CodeReport {
-        path: out.display().to_string(),
-        source_bytes: code.source.len(),
-        container_bytes: code.instead.as_ref().map(|container| container.len()),
-        board: board.name,
-        flash_bytes: flash.map(|flash| flash.code),
-        container_flash_bytes: flash.and_then(|flash| flash.container),
-        flash_unknown: measured.as_ref().err().map(ToString::to_string),
-        weights: code.report.weights.clone(),
-        nonzeros: code.report.model.nonzeros + code.report.model.inserted_nonzeros,
-        accuracy: code.report.accuracy,
-        stripping_error: code.report.stripping_error,
-        fidelity: code.report.fidelity.clone(),
-    };
     let next = Next::Nothing(Why::Code);
     console.result(
         &report,
-        || shown(&report.fidelity, arguments) + &report.text(),
+        || shown(&code.report.fidelity, arguments) + &report.text(),
         next,
     )
-}
-
-impl CodeReport {
-    /// Formats the report as text.
-    fn text(&self) -> String {
-        let board = &self.board;
-        let flash = match (self.flash_bytes, &self.flash_unknown) {
-            (Some(bytes), _) => format!(
-                "It takes {} bytes of flash on {board}, including all code that it needs",
-                thousands(bytes)
-            ),
-            (None, why) => format!(
-                "Its flash usage on {board} is unknown: {}",
-                why.as_deref().unwrap_or_default()
-            ),
-        };
-        let instead = match (self.container_flash_bytes, self.container_bytes) {
-            (Some(flash), Some(bytes)) => format!(
-                "A container exported with the same options takes {} bytes there: {} bytes and the engine",
-                thousands(flash),
-                thousands(bytes)
-            ),
-            (None, Some(bytes)) => format!(
-                "A container exported with the same options has {} bytes and needs the engine; `rarefy measure` reports the flash usage of both",
-                thousands(bytes)
-            ),
-            _ => "A container cannot be written with the same options".into(),
-        };
-        format!(
-            "{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{flash}\n{instead}\n",
-            self.path,
-            thousands(self.nonzeros),
-            thousands(self.source_bytes),
-            percent(self.accuracy.deployed),
-            percent(self.accuracy.pruned),
-        )
-    }
-}
-
-/// Measures the flash that `code`, and the container that the same options export, take on
-/// `board`, by compiling both.
-fn flash(code: &Code, board: &Board, console: &Console) -> Result<CodeFlash> {
-    let options = measured::network_only();
-    let spinner = console.spinner();
-    let progress = &mut |step: &str| spinner.message(step);
-    Ok(device::code_flash(
-        board,
-        (&code.container, &code.source),
-        code.instead.as_deref(),
-        &options,
-        progress,
-    )?)
-}
-
-/// The report on an export as Rust code.
-#[derive(Debug, Serialize)]
-struct CodeReport {
-    /// Path of the file.
-    path: String,
-    /// Size of the source in bytes.
-    source_bytes: usize,
-    /// Size in bytes of the container that the same options export, if it can be written.
-    container_bytes: Option<usize>,
-    /// The board that flash was measured for.
-    board: String,
-    /// Flash of the code in bytes, if it could be compiled.
-    flash_bytes: Option<u64>,
-    /// Flash in bytes of that container with the engine, if it could be compiled.
-    container_flash_bytes: Option<u64>,
-    /// Why the flash is unknown.
-    flash_unknown: Option<String>,
-    /// Type of the weights.
-    weights: String,
-    /// Number of weights in the code.
-    nonzeros: usize,
-    /// Accuracies on the test images.
-    accuracy: ExportAccuracy,
-    /// Largest relative difference between the outputs of the trained and the stripped network.
-    stripping_error: f64,
-    /// Quantization error of each layer.
-    fidelity: Vec<Fidelity>,
 }
 
 /// Converts the arguments to the library's options.

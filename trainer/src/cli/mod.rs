@@ -16,6 +16,7 @@ mod blame;
 mod boards;
 mod calibration;
 mod chips;
+mod code_report;
 mod comparison;
 mod console;
 mod counts;

@@ -16,7 +16,7 @@ use crate::atomic;
 use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
 use crate::data::tables::Tables;
-use crate::deploy::emit;
+use crate::deploy::emit::Language;
 use crate::plot;
 use crate::pruning::curve;
 use crate::training::folder::RunFolder;
@@ -32,8 +32,8 @@ pub(super) enum Kind {
     Numbers,
     /// A container.
     Container,
-    /// A network as Rust code.
-    Code,
+    /// A network as code.
+    Code(Language),
 }
 
 impl Kind {
@@ -44,7 +44,8 @@ impl Kind {
             Self::Picture => "a picture drawn by rarefy",
             Self::Numbers => "the CSV file of a curve",
             Self::Container => "a container",
-            Self::Code => "a network as Rust code",
+            Self::Code(Language::Rust) => "a network as Rust code",
+            Self::Code(Language::C) => "a network as C code",
         }
     }
 
@@ -58,7 +59,7 @@ impl Kind {
                 Self::Picture => plot::is_ours(file),
                 Self::Numbers => file.starts_with(curve::HEADER.as_bytes()),
                 Self::Container => file.starts_with(&rarefy_format::MAGIC),
-                Self::Code => emit::is_ours(file),
+                Self::Code(language) => language.is_in(file),
             }
     }
 }
@@ -191,6 +192,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::deploy::emit;
 
     /// Checks whether a picture can be written to `output` in `folder` by a command that reads
     /// `input`.
@@ -242,19 +244,17 @@ mod tests {
             let view = safetensors::tensor::TensorView::new(dtype, shape.to_vec(), &data);
             safetensors::serialize([("w", view.unwrap())], None).unwrap()
         };
-        let code = emit::rust(
-            &rarefy_format::NetworkSpec {
-                input: rarefy_format::Shape::flat(1),
-                layers: vec![rarefy_format::LayerSpec::dense(
-                    rarefy_format::Encoding::Csr,
-                    0,
-                    vec![0],
-                    vec![Vec::new()],
-                )],
-            },
-            "a",
-            0,
-        );
+        let network = rarefy_format::NetworkSpec {
+            input: rarefy_format::Shape::flat(1),
+            layers: vec![rarefy_format::LayerSpec::dense(
+                rarefy_format::Encoding::Csr,
+                0,
+                vec![0],
+                vec![Vec::new()],
+            )],
+        };
+        let rust = emit::rust(&network, "a", 0).unwrap();
+        let c = emit::c(&network, "a", "a", 0).unwrap();
         let outputs = [
             (Kind::Masks, tensor(Dtype::U8, &[4])),
             (
@@ -263,7 +263,8 @@ mod tests {
             ),
             (Kind::Numbers, curve::csv(&[]).into_bytes()),
             (Kind::Container, b"RFY\x05".to_vec()),
-            (Kind::Code, code.unwrap().into_bytes()),
+            (Kind::Code(Language::Rust), rust.into_bytes()),
+            (Kind::Code(Language::C), c.into_bytes()),
         ];
         let others = [
             b"mine".to_vec(),

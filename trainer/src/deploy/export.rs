@@ -1,4 +1,4 @@
-//! Exports a trained network to a container or to Rust code, through every step of deployment.
+//! Exports a trained network to a container or to code, through every step of deployment.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,11 +11,12 @@ use super::bits::{self, Wider};
 use super::choose::EncodingChoice;
 use super::companion::{self, Companion, Origin};
 use super::container::{self, Written};
+use super::emit::{self, Language};
 use super::integers::Integers;
 use super::quantize::CALIBRATION;
 use super::quantize::fidelity::{self, Fidelity};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, Trained, emit, evaluate, order, strip};
+use super::{DeployError, Network, Trained, evaluate, order, strip};
 use crate::atomic;
 use crate::data::{Dataset, Split};
 use crate::remedy::Remedy;
@@ -63,10 +64,10 @@ impl ExportAccuracy {
     }
 }
 
-/// An export to Rust code.
+/// An export to code.
 #[derive(Debug)]
 pub struct Code {
-    /// The source of the module.
+    /// The source: a module of Rust, or a header of C.
     pub source: String,
     /// A container with the same integer weights, which computes the same logits as `source`.
     pub container: AlignedBytes,
@@ -155,13 +156,13 @@ impl<'a> Export<'a> {
         )
     }
 
-    /// Writes the network as Rust code to the file `path`; the module's documentation calls it
-    /// `name`.
+    /// Writes the network as code to the file `path`; the code's documentation calls it `name`. The
+    /// functions of C are named after the file ([`emit::prefix`]).
     ///
     /// # Errors
     /// Returns the errors of [`Export::container`], and an error if the network cannot be written
     /// as code.
-    pub fn code(&self, name: &str, path: &Path) -> Result<Code, DeployError> {
+    pub fn code(&self, language: Language, name: &str, path: &Path) -> Result<Code, DeployError> {
         // A packed word includes its index, so hardly any two weights of a row would be equal and
         // could share a multiplication.
         let encoding = match self.options.encoding {
@@ -175,10 +176,20 @@ impl<'a> Export<'a> {
         let prepared = self.prepare(&options, path);
         let Prepared { written, report } = prepared.map_err(|error| self.too_many(error))?;
         let checksum = rarefy_format::container_checksum(&written.bytes);
-        let source =
-            emit::rust(&written.quantized.spec, name, checksum).map_err(DeployError::Emit)?;
-        let units = self.units(&written).as_ref().map(emit::units);
-        let source = source + &units.unwrap_or_default();
+        let spec = &written.quantized.spec;
+        let units = self.units(&written);
+        let prefix = emit::prefix(path);
+        let (source, units) = match language {
+            Language::Rust => (
+                emit::rust(spec, name, checksum),
+                units.as_ref().map(emit::units),
+            ),
+            Language::C => (
+                emit::c(spec, &prefix, name, checksum),
+                units.map(|units| emit::units_in_c(&prefix, &units)),
+            ),
+        };
+        let source = source.map_err(DeployError::Emit)? + &units.unwrap_or_default();
         atomic::write(path, source.as_bytes())?;
         let instead = match options == self.options {
             true => Some(written.bytes.clone()),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::costs::Core;
+use super::emit::Language;
 use super::export::{Code, Export, ExportReport, Options};
 use super::variants::{Setting, Variants};
 use super::{DeployError, Trained};
@@ -109,18 +110,20 @@ impl FinishedRun {
         export.container_if(path, accept)
     }
 
-    /// Exports to Rust code in the file `path`; see [`Export::code`].
+    /// Exports to code in the file `path`; see [`Export::code`].
     ///
     /// # Errors
     /// Returns an error if `data` is not the dataset that the run was trained on, or if
     /// [`Export::code`] does.
     pub fn export_code(
         &self,
+        language: Language,
         data: &Dataset,
         options: &Options,
         path: &Path,
     ) -> Result<Code, DeployError> {
-        self.on(data, options)?.code(&self.report.run, path)
+        self.on(data, options)?
+            .code(language, &self.report.run, path)
     }
 
     /// Exports the run with each of `settings`, for a core and, if given, the board of that name,

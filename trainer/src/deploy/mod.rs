@@ -12,7 +12,7 @@
 //!    reorders units for the encoding `columns`;
 //! 5. [`quantize`] converts weights and activations to integers;
 //! 6. [`container`] writes the `.rfy` file, with its [`units`] if the data were not bytes,
-//!    [`companion`] a JSON file with its metadata, and [`emit`] Rust code;
+//!    [`companion`] a JSON file with its metadata, and [`emit`] Rust or C code;
 //! 7. [`evaluate`] measures accuracy with the device's arithmetic.
 //!
 //! [`variants`] exports a network in many ways at once, each distinct container once.

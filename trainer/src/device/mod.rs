@@ -11,6 +11,7 @@
 
 mod board_file;
 mod boards;
+mod c_code;
 mod cache;
 mod calibrate;
 mod chip_folder;
@@ -54,6 +55,7 @@ mod variant_fits;
 mod watchdog;
 
 pub use boards::{Board, BoardError, Boards, BrokenBoard, Counter, Origin, Region, Runner};
+pub use c_code::{CFlashError, c_flash};
 pub use calibrate::{
     CalibrateError, Calibration, NetworkCalibration, Ratio, calibrate, check_calibration,
 };

@@ -163,6 +163,11 @@ fn options_that_do_not_go_together_are_refused() {
             "--emit rust --weights f32",
             ["--emit rust", "--weights int8 instead"],
         ),
+        (
+            true,
+            "--emit c --weights f32",
+            ["--emit c", "--weights int8 instead"],
+        ),
         // Only encoding the layer shows that it is too wide.
         (
             false,
@@ -184,7 +189,11 @@ fn options_that_do_not_go_together_are_refused() {
 fn a_file_that_was_not_named_is_not_replaced() {
     let folder = runs::folder();
     let folder = folder.path();
-    for (name, options) in [("model.rfy", ""), ("model.rs", "--emit rust")] {
+    for (name, options) in [
+        ("model.rfy", ""),
+        ("model.rs", "--emit rust"),
+        ("model.h", "--emit c"),
+    ] {
         fs::write(folder.join(name), "another run's").unwrap();
         refused(
             folder,

@@ -206,6 +206,39 @@ fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
 }
 
 #[test]
+fn c_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    runs::pruned().lay_out(&folder.join("run"));
+    let output = with_only_tools(folder, "export run --emit c --quiet --json -o My-Net.h")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let report = object(&stdout);
+    assert!(report["flash_bytes"].is_null(), "{report}");
+    let why = report["flash_unknown"].as_str().unwrap();
+    says(
+        why,
+        &["arm-none-eabi-gcc is not on the PATH", "gcc-arm-none-eabi"],
+    );
+    let header = fs::read_to_string(folder.join("My-Net.h")).unwrap();
+    says(
+        &header,
+        &[
+            "`rarefy export --emit c`",
+            "#define MY_NET_INPUTS 784",
+            "my_net_classify(",
+        ],
+    );
+    // Rust does not replace C.
+    let rust = with_only_tools(folder, "export run --emit rust --quiet -o My-Net.h");
+    let (_, stderr) = texts(&{ rust }.output().unwrap());
+    says(&stderr, &["does not hold a network as Rust code"]);
+}
+
+#[test]
 fn a_folder_that_is_no_firmware_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = program::command(folder.path(), "boards");

@@ -39,7 +39,11 @@ fn convert(engine: &Engine<'_>) {
     for output in engine.dequantize(black_box(logits)).into_iter().flatten() {
         black_box(output);
     }
-    if let Some(map) = engine.model().units().and_then(|units| units.map(black_box(7))) {
+    if let Some(map) = engine
+        .model()
+        .units()
+        .and_then(|units| units.map(black_box(7)))
+    {
         black_box(map.byte(black_box(1.5)));
     }
 }

@@ -1,13 +1,15 @@
-//! Emits weighted sums as expressions, and the dense layers that consist of them.
+//! Writes weighted sums as expressions, and the functions that consist of them.
 //!
 //! There are two forms. **By rows**: one expression per row loads its inputs one after the other
 //! and keeps the sum in a register; inputs with weights of equal magnitude are added first and
 //! multiplied once. **By columns**, for few rows: all sums are kept in registers, each input is
 //! loaded once, and an input that several rows read is skipped if it is 0.
 //!
-//! The number of weights per function is limited, so that compile time stays linear.
+//! The number of weights per function is limited, so that compile time stays linear. Expressions
+//! read the same in Rust and in C: `x(column)` is an input, and `y[row]` an output.
 
 use super::put;
+use super::syntax::{Function, Output, Syntax};
 
 /// The maximum number of rows whose sums fit the registers of an ARMv7-M.
 const FEW_ROWS: usize = 12;
@@ -25,15 +27,6 @@ const LINE: usize = 100;
 pub(super) struct Rows<'a> {
     pub(super) bias: &'a [i32],
     pub(super) rows: &'a [Vec<(u16, i16)>],
-}
-
-/// The values that a function returns.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Output {
-    /// The sums, as `i32`.
-    Sums,
-    /// The activations: the sums, shifted right and clamped to `u8`.
-    Stored { shift: u8 },
 }
 
 impl Rows<'_> {
@@ -84,31 +77,31 @@ impl Rows<'_> {
 
 /// Returns a function `name(x)` that computes all rows over `inputs` values; a long function is
 /// split into parts.
-pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, result: Output) -> String {
+pub(super) fn function(
+    part: &Rows<'_>,
+    name: &str,
+    inputs: usize,
+    result: Output,
+    syntax: &dyn Syntax,
+) -> String {
     let outputs = part.rows.len();
-    let kind = match result {
-        Output::Sums => "i32",
-        Output::Stored { .. } => "u8",
+    let function = Function {
+        name,
+        inputs,
+        outputs,
+        result,
     };
-    let source = format!("x: &[u8; {inputs}]");
-    let target = format!("[{kind}; {outputs}]");
-    let closure = "    let x = |column: usize| x[column] as i32;\n";
     let store = |row: usize, sum: &str| match result {
         Output::Sums => format!("y[{row}] = {sum};"),
-        Output::Stored { shift } => format!("y[{row}] = store({sum}, {shift});"),
+        Output::Stored { shift } => format!("y[{row}] = {};", syntax.stored(sum, shift)),
     };
-    let whole = |body: &str| {
-        format!(
-            "\n#[inline(never)]\nfn {name}({source}) -> {target} {{\n    let mut y = [0; {outputs}];\n{body}    y\n}}\n"
-        )
-    };
-    let mut body = closure.to_owned();
+    let mut body = String::new();
     if part.by_columns() {
-        by_columns(&mut body, part);
+        by_columns(&mut body, part, syntax);
         for row in 0..outputs {
             line(&mut body, 4, &store(row, &format!("s{row}")));
         }
-        return whole(&body);
+        return syntax.whole(&function, &body);
     }
     let parts = part.parts();
     let write = |body: &mut String, rows: &[usize]| {
@@ -119,31 +112,20 @@ pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, result: Outpu
     };
     if let [rows] = &parts[..] {
         write(&mut body, rows);
-        return whole(&body);
+        return syntax.whole(&function, &body);
     }
-    let (mut code, mut calls) = (String::new(), String::new());
-    for (index, rows) in parts.iter().enumerate() {
-        let number = index + 1;
-        let mut body = closure.to_owned();
+    let bodies = parts.iter().map(|rows| {
+        let mut body = String::new();
         write(&mut body, rows);
-        put(
-            &mut code,
-            format_args!(
-                "\n#[inline(never)]\nfn {name}_{number}({source}, y: &mut {target}) {{\n{body}}}\n"
-            ),
-        );
-        put(
-            &mut calls,
-            format_args!("    {name}_{number}(x, &mut y);\n"),
-        );
-    }
-    code + &whole(&calls)
+        body
+    });
+    syntax.in_parts(&function, &bodies.collect::<Vec<_>>())
 }
 
 /// Appends statements that compute the sums `s0`, `s1`, ... by columns.
-fn by_columns(code: &mut String, part: &Rows<'_>) {
+fn by_columns(code: &mut String, part: &Rows<'_>, syntax: &dyn Syntax) {
     for (row, bias) in part.bias.iter().enumerate() {
-        put(code, format_args!("    let mut s{row} = {bias};\n"));
+        put(code, format_args!("    {}\n", syntax.sum(row, *bias)));
     }
     for (column, weights) in part.columns() {
         let terms = weights.iter().map(|&(row, weight)| {
@@ -151,11 +133,11 @@ fn by_columns(code: &mut String, part: &Rows<'_>) {
             format!("s{row} {sign}= {factor}x{column};")
         });
         let terms = terms.collect::<Vec<_>>().join(" ");
-        put(code, format_args!("    let x{column} = x({column});\n"));
+        put(code, format_args!("    {}\n", syntax.column(column)));
         if weights.len() == 1 {
             line(code, 4, &terms);
         } else {
-            put(code, format_args!("    if x{column} != 0 {{\n"));
+            put(code, format_args!("    {} {{\n", syntax.nonzero(column)));
             line(code, 8, &terms);
             *code += "    }\n";
         }
