@@ -138,7 +138,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
         checksum == shift_register(&bytes[8..]),
         "the checksum of the bytes",
     )?;
-    let layers = usize::from(header.u8()?);
+    let count = header.u8()?;
+    let (layers, has_units) = (usize::from(count & 127), count & 128 != 0);
     header.take(3)?;
     let width = usize::from(header.u16()?);
     let (height, channels) = (usize::from(header.u8()?), usize::from(header.u8()?));
@@ -157,13 +158,45 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
         container.layers.push(layer);
         at = end;
     }
-    need(at == bytes.len(), "nothing after the last block")?;
+    if has_units {
+        at = units(&container, bytes, at)?;
+    }
+    need(at == bytes.len(), "nothing after the last section")?;
     let last = &container.layers[layers - 1];
     need(
         last.kind == Kind::Dense && last.shift == 0,
         "a dense last layer without a shift",
     )?;
     Ok(container)
+}
+
+/// Reads what the numbers of `container` stand for from the section after offset `at` of `bytes`,
+/// which no inference needs, and returns its end.
+fn units(container: &Container, bytes: &[u8], at: usize) -> Result<usize, Unreadable> {
+    let mut section = Cursor::new(bytes);
+    section.take(at)?;
+    let padding = section.take(at.next_multiple_of(4) - at)?;
+    need(
+        padding.iter().all(|&byte| byte == 0),
+        "zeros before the units",
+    )?;
+    let step = f32::from_bits(section.u32()?);
+    need(step > 0.0 && step.is_finite(), "a positive output step")?;
+    let maps = section.u32()? as usize;
+    let inputs = container.input.iter().product::<usize>();
+    need(maps > 0 && inputs % maps == 0, "maps that share the inputs")?;
+    for _ in 0..maps {
+        let (minimum, factor) = (
+            f32::from_bits(section.u32()?),
+            f32::from_bits(section.u32()?),
+        );
+        need(minimum.is_finite(), "a finite minimum")?;
+        need(
+            factor >= 0.0 && factor.is_finite(),
+            "a finite factor of at least 0",
+        )?;
+    }
+    Ok(at.next_multiple_of(4) + 8 + 8 * maps)
 }
 
 /// Reads layer `index` from its `record` and its block. The block begins at offset `at` of
