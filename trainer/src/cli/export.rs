@@ -15,7 +15,7 @@ use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
 use super::weights::{self, TypeOrFile, Weights, WeightsOption};
-use super::{chips, fits, inspect, interrupt, measured, overwrite, reading, scale, usage};
+use super::{chips, fits, inspect, interrupt, measured, network, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -139,16 +139,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         reading: &arguments.reading,
         scale: &arguments.scale,
     };
-    let network = Deployable::open(given, console)?;
+    let deployable = Deployable::open(given, console)?;
     let out = out(arguments)?;
     let kind = match arguments.emit {
         Emit::Container => Kind::Container,
         Emit::Rust => Kind::Code,
     };
-    let name = network.data_name(given.data);
+    let name = deployable.data_name(given.data);
     overwrite::check("-o", &out, kind, overwrite::of_data(&name))?;
     if arguments.emit == Emit::Rust {
-        return code(&network, &options, &out, arguments, console);
+        return code(&deployable, &options, &out, arguments, console);
     }
     let chip = chip(arguments)?;
     let name = arguments.board.as_deref();
@@ -156,8 +156,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         chip.as_ref()
             .map_or(Ok(()), |chip| fits::check(chip, bytes, console))
     };
-    let report = network.container((given.data, name), &options, &out, &mut accept, console)?;
+    let report = deployable.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
+    if report.model.nonzeros == 0 {
+        network::note_disconnected(&report.model.path, console);
+    }
     console.result(
         &report,
         || {

@@ -118,7 +118,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
 fn a_missing_folder_or_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    refused(folder, &["there is no folder ./data"]);
+    refused(folder, &["there is no file or folder ./data"]);
     fs::create_dir(folder.join("data")).unwrap();
     refused(folder, &FILES);
     for name in FILES {

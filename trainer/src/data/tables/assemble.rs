@@ -23,14 +23,17 @@ pub(super) fn dataset(
 ) -> Result<Dataset, TableError> {
     let shape = shape(&name, &parts, reading)?;
     let classes = match reading.has_labels() {
-        true => classes::count(&parts)?,
+        true => classes::count(&parts, !reading.class_names.is_empty())?,
         false => 1,
     };
     let all = |part: &Part| (0..part.labels.len()).collect::<Vec<usize>>();
     let share = reading.test_share.unwrap_or_default();
     let ([train, test], test_share) = match &parts.test {
         Some(test) => ([all(&parts.train), all(test)], None),
-        None => (holdout::split(&parts.train, classes, share)?, Some(share)),
+        None => (
+            holdout::split(&parts.train, (classes, &parts.class_names), share)?,
+            Some(share),
+        ),
     };
     let tested = parts.test.as_ref().unwrap_or(&parts.train);
     let (input_range, map) = map(&name, (&parts, tested), &train, (reading, shape))?;
@@ -54,7 +57,8 @@ pub(super) fn dataset(
         test,
         normalisation,
         classes,
-        class_names: parts.class_names,
+        class_names: parts.class_names.clone(),
+        notes: parts.notes,
         reading: Reading {
             input_range,
             test_share,
@@ -64,6 +68,11 @@ pub(super) fn dataset(
                 .resize
                 .filter(|_| matches!(parts.train.rows, Rows::Folders(_))),
             shape: reading.shape,
+            drop: match parts.train.rows {
+                Rows::Lines { .. } => reading.drop.clone(),
+                _ => Vec::new(),
+            },
+            class_names: parts.class_names,
         },
     })
 }
@@ -177,6 +186,7 @@ mod tests {
             is_flat: true,
             class_names: Vec::new(),
             label: None,
+            notes: Vec::new(),
         }
     }
 
