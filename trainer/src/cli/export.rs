@@ -158,9 +158,6 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let report = deployable.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
-    if report.model.nonzeros == 0 {
-        network::note_disconnected(&report.model.path, console);
-    }
     console.result(
         &report,
         || {
@@ -241,9 +238,13 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     }
 }
 
-/// Prints the notes of an export: accuracy lost, and weights stored wider than requested.
+/// Prints the notes of an export: accuracy lost, nothing connected, and weights stored wider than
+/// requested.
 fn notes(report: &ExportReport, options: &Options, console: &Console) {
     note_loss(report, options.weights, console);
+    if report.model.nonzeros == 0 {
+        network::note_disconnected(&report.model.path, console);
+    }
     // Only a type narrower than the default is a deliberate request for fewer bits.
     let asked = options.weights.bits() < Options::default().weights.bits();
     if asked && !report.wider.is_empty() {

@@ -114,10 +114,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         )?),
         None => None,
     };
-    if let (Some([missing, stated]), None) = (scale.lacks_one(), &checked) {
-        console.note(&format!(
-            "warning: --{stated} is stated without --{missing}, which will be that of each dataset: state both if the network expects another"
-        ));
+    if checked.is_none() {
+        note_lacking(&scale, console);
     }
     let [architecture, weights] = &files;
     // The architecture is written last, so that it never exists without its weights.
@@ -138,6 +136,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         files,
     };
     console.result(&report, || report.text(), next)
+}
+
+/// Warns if `scale` states either a mean or a standard deviation, but not both.
+fn note_lacking(scale: &InputScale, console: &Console) {
+    if let Some([missing, stated]) = scale.lacks_one() {
+        console.note(&format!(
+            "warning: --{stated} is stated without --{missing}, which will be that of each dataset: state both if the network expects another"
+        ));
+    }
 }
 
 /// Returns the command that exports the network for its dataset, or that shows its architecture.

@@ -194,7 +194,10 @@ impl Network {
         let mut state = self.state()?;
         pruning::source::fits(&self.graph, data)?;
         let absent = floats::missing_statistics(&self.graph, &state);
+        let spinner = console.spinner();
+        spinner.message(&format!("evaluating {shown} in floats"));
         let evaluated = floats::evaluate(&self.graph, &state, data, interrupt::flag());
+        drop(spinner);
         let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
         let with = match absent.is_empty() {
             true => String::new(),

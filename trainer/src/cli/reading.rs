@@ -208,20 +208,18 @@ impl Asked {
 
     /// Warns if either a mean or a standard deviation of `data` is stated, but not both.
     fn note_lacking(&self, data: &Dataset, console: &Console) {
-        let Some([missing, stated]) = self.scale.lacks_one() else {
-            return;
-        };
         let [mean, std] = &self.recorded;
-        let (own, recorded) = match missing {
-            "mean" => (&data.normalisation.mean, mean),
-            _ => (&data.normalisation.std, std),
+        let has_mean = self.scale.mean.is_some() || mean.is_some();
+        let has_std = self.scale.std.is_some() || std.is_some();
+        let (stated, missing, own) = match (has_mean, has_std) {
+            (true, false) => ("--mean", "--std", &data.normalisation.std),
+            (false, true) => ("--std", "--mean", &data.normalisation.mean),
+            _ => return,
         };
-        if recorded.is_none() {
-            console.note(&format!(
-                "warning: --{stated} is stated without --{missing}, which is that of {}, {own:.4}, in units of the inputs from 0 to 1: state both if the network expects another",
-                data.name
-            ));
-        }
+        console.note(&format!(
+            "warning: {stated} is stated without {missing}, which is that of {}, {own:.4}, in units of the inputs from 0 to 1: state both if the network expects another",
+            data.name
+        ));
     }
 }
 

@@ -149,7 +149,7 @@ impl Options {
             console.most(
                 ("--samples", samples),
                 data.train.len(),
-                &format!("training images of {}", data.name),
+                &format!("training {} of {}", data.noun(), data.name),
             );
         }
         Ok(Material {

@@ -57,24 +57,36 @@ pub(super) fn dataset(
         test,
         normalisation,
         classes,
-        class_names: parts.class_names.clone(),
-        notes: parts.notes,
         reading: Reading {
             input_range,
             test_share,
             map,
-            label: parts.label,
-            resize: reading
-                .resize
-                .filter(|_| matches!(parts.train.rows, Rows::Folders(_))),
-            shape: reading.shape,
-            drop: match parts.train.rows {
-                Rows::Lines { .. } => reading.drop.clone(),
-                _ => Vec::new(),
-            },
-            class_names: parts.class_names,
+            ..of_files(&parts, reading)
         },
+        class_names: parts.class_names,
+        notes: parts.notes,
     })
+}
+
+/// Returns what of `reading` had an effect on `parts`, with the classes and the column of labels
+/// that these have.
+fn of_files(parts: &Parts, reading: &Reading) -> Reading {
+    let (is_table, is_pictures) = match parts.train.rows {
+        Rows::Lines { .. } => (true, false),
+        Rows::Folders(_) => (false, true),
+        Rows::Array(_) => (false, false),
+    };
+    Reading {
+        label: parts.label.clone(),
+        resize: reading.resize.filter(|_| is_pictures),
+        shape: reading.shape,
+        drop: match is_table {
+            true => reading.drop.clone(),
+            false => Vec::new(),
+        },
+        class_names: parts.class_names.clone(),
+        ..Reading::default()
+    }
 }
 
 /// Returns the shape of a sample: the one that `reading` states, or that of the files.

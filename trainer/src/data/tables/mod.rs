@@ -70,7 +70,7 @@ impl Tables {
             // A FIFO or a device could be read once at most, or without end.
             _ if path.exists() => {
                 let name = path.display().to_string();
-                let problem = "is neither a regular file nor a folder";
+                let problem = "is not a regular file or a folder";
                 return Err(TableError::new(
                     name,
                     problem,

@@ -56,20 +56,7 @@ pub(super) fn read(
     let bytes = bytes
         .filter(|&bytes| bytes <= MOST_BYTES)
         .ok_or_else(too_large)?;
-    // Nothing is unpacked that cannot be all of the array.
-    if let Some(declared) = declared.filter(|&declared| declared < bytes as u64) {
-        let problem = format!(
-            "is truncated: its header declares {bytes} bytes of elements, but the file only {declared} in all"
-        );
-        return Err(TableError::new(name, problem, "save it again"));
-    }
-    if memory::require(bytes, name).is_err() {
-        let problem = format!(
-            "declares {} MiB of elements, more than the memory that is available",
-            bytes.div_ceil(1 << 20)
-        );
-        return Err(TableError::new(name, problem, "save fewer rows"));
-    }
+    check_room(name, bytes, declared)?;
     let mut elements = Vec::with_capacity(bytes + 1);
     let mut bounded = reader.take(bytes as u64 + 1);
     bounded
@@ -97,6 +84,25 @@ pub(super) fn read(
         false => values,
     };
     Ok(Array { shape, values })
+}
+
+/// Checks that `bytes` of elements can be in what holds `declared` bytes, and in memory, before any
+/// of them is unpacked.
+fn check_room(name: &str, bytes: usize, declared: Option<u64>) -> Result<(), TableError> {
+    if let Some(declared) = declared.filter(|&declared| declared < bytes as u64) {
+        let problem = format!(
+            "is truncated: its header declares {bytes} bytes of elements, but the file only {declared} in all"
+        );
+        return Err(TableError::new(name, problem, "save it again"));
+    }
+    if memory::require(bytes, name).is_err() {
+        let problem = format!(
+            "declares {} MiB of elements, more than the memory that is available",
+            bytes.div_ceil(1 << 20)
+        );
+        return Err(TableError::new(name, problem, "save fewer rows"));
+    }
+    Ok(())
 }
 
 /// Returns the error for a failure to read or decompress the array `name`.
