@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
+use super::bar::Bar;
 use super::console::Console;
 use super::network::{self, MaskSource, Named};
 use super::reading::Asked;
@@ -75,6 +76,10 @@ impl Given<'_> {
             (None, None) => Err(usage::wrong(
                 "no network is named: give the folder of a run, or --arch and --weights",
             )),
+            (Some(folder), None) if !folder.exists() => Err(anyhow!(
+                "there is no folder {}: give one made by `rarefy train` or `rarefy import`",
+                folder.display()
+            )),
             (Some(folder), None) => match (network::is_network(folder), weights) {
                 (_, Some(_)) => Err(usage::wrong(format!(
                     "{} has weights of its own: leave --weights out, or give --arch instead of the folder",
@@ -111,9 +116,15 @@ impl Deployable {
         let network = named.load()?;
         let asked = Asked {
             scale: given.scale.scale().or(&named.input_scale()?),
+            is_foreign: true,
             ..Asked::default()
         };
+        let is_stated = asked.is_stated();
         let data = reading::load_as(name, &given.reading.reading(), asked, console)?;
+        given.reading.note_unused(&data, console);
+        if !is_stated {
+            reading::note_assumed(&network.shown(), &data, console);
+        }
         let (trained, accuracy) = network.evaluated(&data, console)?;
         Ok(Self::Alone(Box::new(Alone {
             trained,
@@ -145,6 +156,8 @@ impl Deployable {
         match self {
             Self::Run(run) => {
                 let data = run_data::load(run, given, console)?;
+                let spinner = exporting(path, console);
+                let accept = &mut aside(&spinner, accept);
                 let exported = run.export_if(board, &data, options, path, accept);
                 exported.map_err(|error| run_data::of_data(error, given))
             }
@@ -153,7 +166,8 @@ impl Deployable {
                     board,
                     ..alone.export(options)
                 };
-                Ok(export.container_if(path, accept)?)
+                let spinner = exporting(path, console);
+                Ok(export.container_if(path, &mut aside(&spinner, accept))?)
             }
         }
     }
@@ -169,14 +183,35 @@ impl Deployable {
         let found: Result<Code, DeployError> = match self {
             Self::Run(run) => {
                 let data = run_data::load(run, given, console)?;
+                let _spinner = exporting(path, console);
                 run.export_code(language, &data, options, path)
             }
             Self::Alone(alone) => {
+                let _spinner = exporting(path, console);
                 let name = alone.trained.graph().name();
                 alone.export(options).code(language, name, path)
             }
         };
         found.map_err(|error| run_data::of_data(error, given))
+    }
+}
+
+/// Shows that the file `path` is being made, on a terminal.
+fn exporting(path: &Path, console: &Console) -> Bar {
+    let spinner = console.spinner();
+    spinner.message(&format!("exporting {}", path.display()));
+    spinner
+}
+
+/// Returns `accept`, which may show progress of its own, with the `spinner` hidden.
+fn aside<'a>(
+    spinner: &'a Bar,
+    accept: &'a mut dyn FnMut(&[u8]) -> Result<(), String>,
+) -> impl FnMut(&[u8]) -> Result<(), String> + 'a {
+    move |bytes| {
+        let mut accepted = Ok(());
+        spinner.aside(|| accepted = accept(bytes));
+        accepted
     }
 }
 

@@ -13,7 +13,7 @@ use super::deployable::Given;
 use super::model::{ModelFile, Seen};
 use super::network::MaskSource;
 use super::table::percent;
-use super::{floats, interrupt, reading, scale, usage};
+use super::{floats, interrupt, network, reading, scale, usage};
 use crate::data::Dataset;
 use crate::deploy::evaluate::{self, Score};
 use crate::numbers::thousands;
@@ -57,6 +57,9 @@ struct Report {
     score: Option<Score>,
     /// Name of the dataset.
     data: String,
+    /// The word for its samples.
+    #[serde(skip)]
+    noun: &'static str,
     /// Number of test images that the network was trained on; `None` if unknown.
     trained_on: Option<usize>,
     /// The comparison with a network in floats, if one is given.
@@ -98,6 +101,12 @@ fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<(
             model.display()
         )));
     }
+    if model.extension().is_some_and(|ending| ending == "toml") && model.is_file() {
+        return Err(usage::wrong(format!(
+            "{} is an architecture, not a container (.rfy): give it as --arch, with --weights and --data, to evaluate its network in floats",
+            model.display()
+        )));
+    }
     let file = ModelFile::open(model, console)?;
     let given = arguments.data.as_deref();
     let chosen = file.data(given, Some(&arguments.reading), console)?;
@@ -107,6 +116,13 @@ fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<(
             "{} has no labels, so there is no accuracy: compare the outputs with those of a network in floats (--against)",
             chosen.data.name
         )));
+    }
+    if file
+        .model()?
+        .layers()
+        .all(|layer| layer.weights().nonzeros() == 0)
+    {
+        network::note_disconnected(&model.display().to_string(), console);
     }
     let seen = match has_labels {
         true => file.seen(&chosen, console),
@@ -121,6 +137,7 @@ fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<(
             true => Some(score(&file, &data, console)?),
             false => None,
         },
+        noun: data.noun(),
         data: data.name,
         trained_on: match seen {
             Seen::Images(count) => Some(count),
@@ -150,9 +167,10 @@ impl Report {
         };
         let score = self.score.map(|score| {
             format!(
-                "{} of {} test images of {}{remembered} correct: {}",
+                "{} of {} test {} of {}{remembered} correct: {}",
                 thousands(score.correct),
                 thousands(score.samples),
+                self.noun,
                 self.data,
                 percent(score.accuracy)
             )

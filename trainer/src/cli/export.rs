@@ -15,7 +15,7 @@ use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
 use super::weights::{self, TypeOrFile, Weights, WeightsOption};
-use super::{chips, fits, inspect, interrupt, overwrite, reading, scale, usage};
+use super::{chips, fits, inspect, interrupt, network, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -179,13 +179,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         reading: &arguments.reading,
         scale: &arguments.scale,
     };
-    let network = Deployable::open(given, console)?;
+    let deployable = Deployable::open(given, console)?;
     let out = out(arguments)?;
     let kind = language.map_or(Kind::Container, Kind::Code);
-    let name = network.data_name(given.data);
+    let name = deployable.data_name(given.data);
     overwrite::check("-o", &out, kind, overwrite::of_data(&name))?;
     if let Some(language) = language {
-        return code(&network, &options, (language, &out), arguments, console);
+        return code(&deployable, &options, (language, &out), arguments, console);
     }
     let chip = chip(arguments)?;
     let name = arguments.board.as_deref();
@@ -193,7 +193,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         chip.as_ref()
             .map_or(Ok(()), |chip| fits::check(chip, bytes, console))
     };
-    let report = network.container((given.data, name), &options, &out, &mut accept, console)?;
+    let report = deployable.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
     console.result(
         &report,
@@ -276,9 +276,13 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     }
 }
 
-/// Prints the notes of an export: accuracy lost, and weights stored wider than requested.
+/// Prints the notes of an export: accuracy lost, nothing connected, and weights stored wider than
+/// requested.
 fn notes(report: &ExportReport, options: &Options, console: &Console) {
     note_loss(report, options.weights, console);
+    if report.model.nonzeros == 0 {
+        network::note_disconnected(&report.model.path, console);
+    }
     // Only a type narrower than the default is a deliberate request for fewer bits.
     let asked = options.weights.bits() < Options::default().weights.bits();
     if asked && !report.wider.is_empty() {

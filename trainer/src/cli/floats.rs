@@ -1,5 +1,7 @@
 //! `rarefy eval` of a network in floats: of a run, or given by its architecture and weights.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde::Serialize;
 
@@ -7,8 +9,9 @@ use super::console::Console;
 use super::deployable::{Deployable, Given};
 use super::next::{Line, free};
 use super::table::percent;
-use super::{interrupt, run_data, usage};
+use super::{interrupt, network, run_data, usage};
 use crate::numbers::thousands;
+use crate::pruning::effective::{self, Mode};
 use crate::pruning::source;
 use crate::training::floats;
 
@@ -32,7 +35,15 @@ struct Report {
 /// Evaluates the network that is `given`.
 pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
     let (data, accuracy, trained_on) = match Deployable::open(given, console)? {
-        Deployable::Alone(alone) => (alone.data, alone.accuracy, None),
+        Deployable::Alone(alone) => {
+            let trained = &alone.trained;
+            let connected = effective::masks(trained.graph(), trained.masks(), Mode::Exact);
+            if connected.nonzeros() == 0 {
+                let shown = given.folder.or(given.weights).unwrap_or(Path::new(""));
+                network::note_disconnected(&shown.display().to_string(), console);
+            }
+            (alone.data, alone.accuracy, None)
+        }
         Deployable::Run(run) => {
             let data = run_data::load(&run, given.data, console)?;
             let is_own = data.fingerprint() == run.recipe.data_fingerprint;
@@ -50,7 +61,7 @@ pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
             data.name
         )));
     }
-    let samples = data.test.len();
+    let (samples, noun) = (data.test.len(), data.noun());
     let report = Report {
         accuracy,
         samples,
@@ -61,7 +72,7 @@ pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
     };
     let text = || {
         format!(
-            "{} of {} test images of {} correct in floats: {}",
+            "{} of {} test {noun} of {} correct in floats: {}",
             thousands(report.correct),
             thousands(samples),
             report.data,

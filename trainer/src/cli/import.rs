@@ -69,6 +69,9 @@ const CLOSE: f64 = 1e-3;
 #[derive(Debug, Serialize)]
 struct Checked {
     data: String,
+    /// The word for its samples.
+    #[serde(skip)]
+    noun: &'static str,
     samples: usize,
     accuracy: f64,
 }
@@ -81,9 +84,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     arguments.reading.check_use(arguments.data.is_some())?;
     let mut imported = import::read(&arguments.model)?;
     let scale = arguments.scale.scale();
-    let channels = imported.graph.input_shape().first().copied().unwrap_or(1);
     scale
-        .check(channels)
+        .check_for(imported.graph.input_shape())
         .map_err(|error| usage::wrong(format!("--{error}")))?;
     imported.state_input(&scale);
     for note in &imported.notes {
@@ -103,14 +105,23 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ));
     }
     let checked = match &arguments.data {
-        Some(name) => Some(check(&imported, name, &arguments.reading, &scale, console)?),
+        Some(name) => Some(check(
+            (&imported, &arguments.model),
+            name,
+            &arguments.reading,
+            &scale,
+            console,
+        )?),
         None => None,
     };
+    if checked.is_none() {
+        note_lacking(&scale, console);
+    }
     let [architecture, weights] = &files;
     // The architecture is written last, so that it never exists without its weights.
     imported.state.save(weights, &[])?;
     atomic::write(architecture, imported.toml.as_bytes())?;
-    let next = next(arguments, architecture);
+    let next = next(arguments);
     let graph = &imported.graph;
     let report = Report {
         arch: graph.name().into(),
@@ -127,19 +138,28 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(&report, || report.text(), next)
 }
 
-/// Returns the command that exports the network for its dataset, or that shows the `architecture`.
-fn next(arguments: &Arguments, architecture: &Path) -> Line {
+/// Warns if `scale` states either a mean or a standard deviation, but not both.
+fn note_lacking(scale: &InputScale, console: &Console) {
+    if let Some([missing, stated]) = scale.lacks_one() {
+        console.note(&format!(
+            "warning: --{stated} is stated without --{missing}, which will be that of each dataset: state both if the network expects another"
+        ));
+    }
+}
+
+/// Returns the command that exports the network for its dataset, or that shows its architecture.
+fn next(arguments: &Arguments) -> Line {
     let Some(data) = &arguments.data else {
-        return Line::new(&["arch"]).path(architecture);
+        return Line::new(&["arch"]).path(&arguments.out);
     };
     let line = Line::new(&["export"]).path(&arguments.out);
     let line = arguments.reading.repeated(line.option("--data", data));
     line.option("-o", free("model.rfy"))
 }
 
-/// Evaluates `imported` in floats on the dataset `name`.
+/// Evaluates the network imported from `model` in floats on the dataset `name`.
 fn check(
-    imported: &Imported,
+    (imported, model): (&Imported, &Path),
     name: &str,
     reading: &reading::Options,
     scale: &InputScale,
@@ -147,9 +167,14 @@ fn check(
 ) -> Result<Checked> {
     let asked = Asked {
         scale: scale.clone(),
+        is_foreign: true,
         ..Asked::default()
     };
     let data = reading::load_as(name, &reading.reading(), asked, console)?;
+    reading.note_unused(&data, console);
+    if scale.is_empty() {
+        reading::note_assumed(&model.display().to_string(), &data, console);
+    }
     if !data.reading.has_labels() {
         return Err(usage::wrong(format!(
             "{} has no labels, so there is no accuracy: give labelled data, or leave --data out",
@@ -162,6 +187,7 @@ fn check(
     let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
     Ok(Checked {
         samples: data.test.len(),
+        noun: data.noun(),
         data: data.name,
         accuracy: evaluated.accuracy,
     })
@@ -177,8 +203,9 @@ impl Report {
         }
         let checked = self.checked.as_ref().map_or(String::new(), |checked| {
             format!(
-                "Accuracy in floats on the {} test images of {}: {}\n",
+                "Accuracy in floats on the {} test {} of {}: {}\n",
                 thousands(checked.samples),
+                checked.noun,
                 checked.data,
                 percent(checked.accuracy)
             )

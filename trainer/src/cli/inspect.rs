@@ -99,6 +99,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         svg,
     };
     let next = match companion {
+        // Without labels there is no accuracy.
+        Some(companion) if !companion.data.reading.has_labels() => file.measure_line(None).into(),
         Some(_) => Line::new(&["eval"]).path(file.path()).into(),
         None => Next::Nothing(Why::Data),
     };

@@ -44,7 +44,7 @@ pub(super) fn some_inputs(
     samples: NonZeroUsize,
     console: &Console,
 ) -> Vec<Vec<u8>> {
-    let images = format!("test images of {}", data.name);
+    let images = format!("test {} of {}", data.noun(), data.name);
     console.most(("--samples", samples), data.test.len(), &images);
     inputs(data, samples.get())
 }

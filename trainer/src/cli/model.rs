@@ -56,6 +56,7 @@ pub(super) enum Seen {
 impl ModelFile {
     /// Reads the container `path` and its companion. If the companion is ignored, notes why.
     pub(super) fn open(path: &Path, console: &Console) -> Result<Self> {
+        check_kind(path)?;
         let bytes = container::read(path)?;
         container::parse(&bytes, path)?;
         let (companion, ignored) = match Companion::find(path, &bytes) {
@@ -138,7 +139,7 @@ impl ModelFile {
             )),
             (None, false) => {
                 return Err(anyhow!(
-                    "the images or labels of {} are not those that {shown} was exported with; {MOVED}",
+                    "the samples or labels of {} are not those that {shown} was exported with; {MOVED}",
                     origin.name
                 ));
             }
@@ -224,6 +225,9 @@ impl ModelFile {
             )));
         }
         reading::note(&data, reading, console);
+        if let Some(options) = options {
+            options.note_unused(&data, console);
+        }
         Ok(data)
     }
 
@@ -273,7 +277,8 @@ impl ModelFile {
         let same = images == shape || (flat && known.is_none());
         if !same || data.test.features() != model.inputs() {
             return Err(refuse(format!(
-                "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({})",
+                "the {} of {} have {} values ({}), but {shown} takes {} inputs ({})",
+                data.noun(),
                 data.name,
                 data.test.features(),
                 dimensions(&images),
@@ -295,10 +300,10 @@ impl ModelFile {
     /// Counts the test images that the network was trained on. Prints a note if there are any, or
     /// if their number is unknown.
     pub(super) fn seen(&self, Chosen { data, same }: &Chosen, console: &Console) -> Seen {
-        let shown = self.path.display();
+        let (shown, noun) = (self.path.display(), data.noun());
         let Some(origin) = self.origin().filter(|origin| !origin.only_calibrated) else {
             console.note(&format!(
-                "the training images of {shown} are unknown: if test images are among them, this accuracy is too high"
+                "the training {noun} of {shown} are unknown: if test {noun} are among them, others get fewer right"
             ));
             return Seen::Unknown;
         };
@@ -309,14 +314,19 @@ impl ModelFile {
         match seen {
             Seen::Images(0) => {}
             Seen::Images(count) => console.note(&format!(
-                "warning: {shown} was trained on {}: {} of the {} test images of {} were training images, so this accuracy is too high",
+                "warning: {shown} was trained on {}: {} of the {} test {noun} of {} {} training {noun}, so the accuracy on others may be lower",
                 origin.name,
                 thousands(count),
                 thousands(data.test.len()),
-                data.name
+                data.name,
+                // Different features can become equal bytes.
+                match data.reading.map {
+                    None => "were",
+                    Some(_) => "have the same bytes as",
+                }
             )),
             Seen::Unknown => console.note(&format!(
-                "warning: {shown} was trained on {}, which was not found: test images of {} may be among its training images",
+                "warning: {shown} was trained on {}, which was not found: test {noun} of {} may be among its training {noun}",
                 origin.name, data.name
             )),
         }
@@ -339,6 +349,30 @@ impl ModelFile {
             .unwrap_or_else(|| DEFAULT_BOARD.into());
         boards::measure_line(&self.path, &board, data)
     }
+}
+
+/// Checks that `path` has not the name of another kind of file of a network.
+///
+/// # Errors
+/// Returns an error that says how such a file is given.
+fn check_kind(path: &Path) -> Result<()> {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let (kind, advice) = match ending.filter(|_| path.is_file()) {
+        Some("toml") => (
+            "an architecture",
+            "export the network (`rarefy export --arch`), or evaluate it in floats (`rarefy eval --arch`)",
+        ),
+        Some("safetensors") => (
+            "a file of weights",
+            "give it as --weights with --arch to `rarefy export` or `rarefy eval`",
+        ),
+        Some("onnx") => ("a network in ONNX", "bring it in first (`rarefy import`)"),
+        _ => return Ok(()),
+    };
+    Err(usage::wrong(format!(
+        "{} is {kind}, not a container (.rfy): {advice}",
+        path.display()
+    )))
 }
 
 /// Loads the dataset `origin` as it was read when the container was made.
@@ -373,7 +407,7 @@ fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     let mut notes = Vec::new();
     if (0..origin.shape[0]).any(differs) {
         notes.push(format!(
-            "expects pixels of mean {trained_mean:.4} and standard deviation {trained_std:.4}, but {} has {mean:.4} and {std:.4}",
+            "expects inputs of mean {trained_mean:.4} and standard deviation {trained_std:.4}, but {} has {mean:.4} and {std:.4}",
             data.name
         ));
     }

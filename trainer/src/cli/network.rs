@@ -18,6 +18,13 @@ use crate::training::floats;
 use crate::training::folder::{ARCHITECTURE, RECIPE, WEIGHTS};
 use crate::training::recipe::ZEROS;
 
+/// Warns that no connection of the network in `shown` leads from an input to an output.
+pub(super) fn note_disconnected(shown: &str, console: &Console) {
+    console.note(&format!(
+        "warning: no kept weight of {shown} connects an input with an output: every sample gets the same outputs"
+    ));
+}
+
 /// Where the masks of given weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MaskSource {
@@ -147,6 +154,11 @@ impl<'a> Named<'a> {
 }
 
 impl Network {
+    /// Returns the path of the file of weights, for messages.
+    pub(super) fn shown(&self) -> Cow<'_, str> {
+        self.path.to_string_lossy()
+    }
+
     /// Returns the parameters of the network, in which pruned weights are zero.
     ///
     /// # Errors
@@ -182,12 +194,16 @@ impl Network {
         let mut state = self.state()?;
         pruning::source::fits(&self.graph, data)?;
         let absent = floats::missing_statistics(&self.graph, &state);
+        let spinner = console.spinner();
+        spinner.message(&format!("evaluating {shown} in floats"));
         let evaluated = floats::evaluate(&self.graph, &state, data, interrupt::flag());
+        drop(spinner);
         let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
         let with = match absent.is_empty() {
             true => String::new(),
             false => format!(
-                ", with statistics of the training images: it lacks {}",
+                ", with statistics of the training {}: it lacks {}",
+                data.noun(),
                 absent.join(", ")
             ),
         };
@@ -197,8 +213,9 @@ impl Network {
         };
         if !accuracy.is_nan() {
             console.note(&format!(
-                "{shown}: {:.2} % of test images right in floats{with}",
-                100.0 * accuracy
+                "{shown}: {:.2} % of test {} right in floats{with}",
+                100.0 * accuracy,
+                data.noun()
             ));
         }
         evaluated.statistics.add_to(&self.graph, &mut state);

@@ -6,13 +6,13 @@
 //! | `data list` | `train` on an available dataset | |
 //! | `data fetch` | `train` on it | |
 //! | `arch` | `arch NAME`, or `quotas` of that architecture | |
-//! | `import` | `arch` of its architecture | |
+//! | `import` | `export` for the given dataset, or `arch` of its folder | |
 //! | `quotas` | `train` with the quota, or `prune` if no dataset fits | [`Why::NoPath`] |
 //! | `prune` | the same command with `-o`, or `effective` of the masks | |
 //! | `effective` | the same command with `--out` | [`Why::Masks`], [`Why::Picture`] |
 //! | `train` | `export` the run | [`Why::Limit`] |
 //! | `export` | `measure` on the target board (`--build-only` without a probe) | [`Why::Code`] |
-//! | `inspect` | `eval` the container | [`Why::Data`] |
+//! | `inspect` | `eval` the container, or `measure` it without labels | [`Why::Data`] |
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
 //! | `chips` | `measure --build-only` for the first chip | [`Why::NoCore`] |

@@ -103,7 +103,14 @@ fn next(
             Next::Nothing(Why::NoPath)
         }
         (Ok(()), true) => line.option("--data", digits::NAME).into(),
-        (Ok(()), false) => line.option("-o", free("masks.safetensors")).into(),
+        (Ok(()), false) => {
+            // Those of an imported network.
+            let line = match network::weights_beside(&arguments.arch) {
+                Some(_) => line.option("--weights", &arguments.arch),
+                None => line,
+            };
+            line.option("-o", free("masks.safetensors")).into()
+        }
     }
 }
 

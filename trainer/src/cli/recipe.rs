@@ -14,7 +14,7 @@ use super::network::{self, MaskSource};
 use super::reading::Asked;
 use super::{blame, reading, scale, threads, usage};
 use crate::data::catalogue::Published;
-use crate::data::{Dataset, Normalisation, PerChannel, digits};
+use crate::data::{Dataset, PerChannel, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::recipe::{Method, Omitted, Phase};
@@ -291,8 +291,10 @@ impl Options {
         }
         if let Some(data) = &self.data {
             (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
-            // The map from features to bytes was fitted to the dataset that is replaced.
+            // The map from features to bytes and the classes are those of the dataset that is
+            // replaced.
             file.reading.map = None;
+            file.reading.class_names.clear();
         }
         if let Some(path) = &self.weights {
             let path = network::weights(path).display().to_string();
@@ -356,14 +358,13 @@ impl Options {
                 unless_given("pixel_mean", file.pixel_mean.take()),
                 unless_given("pixel_std", file.pixel_std.take()),
             ],
+            is_foreign: false,
         };
         let is_stated = asked.is_stated();
         let data = reading::load_as(&source, &file.reading, asked, console)?;
+        self.reading.note_unused(&data, console);
         if let (Some(path), false) = (&file.weights, is_stated) {
-            let Normalisation { mean, std, .. } = &data.normalisation;
-            console.note(&format!(
-                "assuming that the weights in {path} were trained with the normalisation of {name}, (pixel / 255 - {mean}) / {std}: otherwise, state theirs with --mean and --std"
-            ));
+            reading::note_assumed(path, &data, console);
         }
         let is_named = name == digits::NAME || Published::named(&name).is_ok();
         file.data_folder = match is_named {

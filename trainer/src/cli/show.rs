@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         overwrite::check("--svg", picture, overwrite::Kind::Picture, read)?;
         overwrite::check_svg("--svg", picture)?;
     }
-    let data = reading::load(&arguments.name, &arguments.reading.reading(), console)?;
+    let data = reading::load(&arguments.name, &arguments.reading, console)?;
     if let Some(picture) = &arguments.svg {
         let svg = contact::svg(&data, arguments.examples.get());
         atomic::write(picture, svg.map_err(|reason| anyhow!(reason))?.as_bytes())?;

@@ -142,14 +142,14 @@ impl Options {
         };
         let needed = pruners.iter().any(Pruner::needs_data);
         let data = match &self.data {
-            Some(name) if needed => Some(reading::load(name, &self.reading.reading(), console)?),
+            Some(name) if needed => Some(reading::load(name, &self.reading, console)?),
             _ => None,
         };
         if let (Some(samples), Some(data)) = (self.samples, &data) {
             console.most(
                 ("--samples", samples),
                 data.train.len(),
-                &format!("training images of {}", data.name),
+                &format!("training {} of {}", data.noun(), data.name),
             );
         }
         Ok(Material {

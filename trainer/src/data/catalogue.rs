@@ -277,6 +277,7 @@ impl Published {
             classes: self.classes,
             class_names: Vec::new(),
             reading: Reading::default(),
+            notes: Vec::new(),
         })
     }
 }

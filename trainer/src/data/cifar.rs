@@ -187,6 +187,7 @@ impl Kind {
             classes: self.classes,
             class_names: Vec::new(),
             reading: Reading::default(),
+            notes: Vec::new(),
         })
     }
 

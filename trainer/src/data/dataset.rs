@@ -26,9 +26,31 @@ pub struct Dataset {
     pub class_names: Vec<String>,
     /// How the dataset was read where its files left a choice.
     pub reading: Reading,
+    /// What in the files was left out, or may not be meant as it was read.
+    pub notes: Vec<Note>,
+}
+
+/// A note on how files were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// A sentence.
+    pub text: String,
+    /// The column of a table to leave out, if that is what the sentence advises.
+    pub column: Option<String>,
 }
 
 impl Dataset {
+    /// Returns the word for its samples in messages: "images" if they are bytes with a height and
+    /// a width, and "samples" otherwise.
+    #[must_use]
+    pub fn noun(&self) -> &'static str {
+        let [_, height, width] = self.train.shape();
+        match self.reading.map.is_none() && height > 1 && width > 1 {
+            true => "images",
+            false => "samples",
+        }
+    }
+
     /// Returns the SHA-256, in hexadecimal, of the shapes, images and labels of both splits.
     ///
     /// Datasets with equal fingerprints hold the same samples in the same order, regardless of
@@ -205,6 +227,7 @@ mod tests {
             classes: 10,
             class_names: Vec::new(),
             reading: Reading::default(),
+            notes: Vec::new(),
         };
         let a = set(split(20), split(10)).fingerprint();
         assert_eq!(a.len(), 64);

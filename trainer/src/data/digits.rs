@@ -68,5 +68,6 @@ pub fn load() -> Dataset {
         classes: 10,
         class_names: Vec::new(),
         reading: Reading::default(),
+        notes: Vec::new(),
     }
 }

@@ -88,7 +88,7 @@ pub enum FolderError {
     Idx(#[from] IdxError),
     /// The folder does not exist.
     #[error(
-        "there is no folder {path}: give the path of a dataset, such as a folder with its four IDX files, or a .npz file"
+        "there is no file or folder {path}: give the path of a dataset, such as a folder with its four IDX files, or a .npz or .csv file"
     )]
     NoFolder {
         /// The path that was given.
@@ -341,5 +341,6 @@ pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
         classes,
         class_names: Vec::new(),
         reading: Reading::default(),
+        notes: Vec::new(),
     })
 }

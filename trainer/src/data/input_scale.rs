@@ -1,5 +1,7 @@
 //! What a network expects of its input, stated in the units of the data.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::input_map::InputMap;
@@ -7,6 +9,9 @@ use super::normalisation::{PerChannel, Scaling};
 
 /// The range of bytes, by which pixels are divided by default.
 const BYTES: f64 = 255.0;
+
+/// The divisors that single precision can represent, and their reciprocals too.
+const DIVISORS: RangeInclusive<f64> = 1e-30..=1e30;
 
 /// The input normalisation that a network expects: an input is `(value / divide - mean) / std`,
 /// where `value` is a number of the data in its own units, such as a pixel from 0 to 255 or a
@@ -40,7 +45,7 @@ pub enum ScaleError {
     },
     /// The features of a channel become bytes by different maps.
     #[error(
-        "its features have a range each, so a mean and a standard deviation of a channel cannot be applied: use one range per channel, one for all features, or a fixed one"
+        "its features have a range each, so one mean and one standard deviation cannot be applied to a channel: use one range per channel, one for all features, or a fixed one, or state a mean and a standard deviation per feature"
     )]
     Ranges,
 }
@@ -62,6 +67,106 @@ impl InputScale {
         }
     }
 
+    /// Checks whether a mean without a standard deviation is stated, or the reverse, so that the
+    /// other one would be the dataset's. Returns the fields, the missing one first.
+    #[must_use]
+    pub fn lacks_one(&self) -> Option<[&'static str; 2]> {
+        match (&self.mean, &self.std) {
+            (None, Some(_)) => Some(["mean", "std"]),
+            (Some(_), None) => Some(["std", "mean"]),
+            _ => None,
+        }
+    }
+
+    /// Checks that data of `shape` (channels, height, width), or rows of a table, can be normalised.
+    ///
+    /// # Errors
+    /// Returns an error that names the field at fault.
+    pub fn check_for(&self, shape: &[usize]) -> Result<(), ScaleError> {
+        let channels = shape.first().copied().unwrap_or(1);
+        match self.features(shape) {
+            Some(features) => self.check(features),
+            None => self.check(channels),
+        }
+    }
+
+    /// Returns the number of features of a row of `shape`, if a number per feature is stated.
+    fn features(&self, shape: &[usize]) -> Option<usize> {
+        let features = match *shape {
+            [1, 1, features] | [features] => features,
+            _ => return None,
+        };
+        let is_list = |values: &Option<PerChannel>| {
+            let values = values.as_ref().map(PerChannel::values);
+            values.is_some_and(|values| values.len() > 1 && values.len() == features)
+        };
+        (is_list(&self.mean) || is_list(&self.std)).then_some(features)
+    }
+
+    /// Returns the map of features to bytes, and the scaling of these bytes, that this scale means
+    /// for rows of a table with a mean or a standard deviation per feature; `None` if it states
+    /// none for rows of `shape`. The features for training have the ranges in `map`, or are
+    /// unsigned bytes if there is none.
+    ///
+    /// A byte stands for the same normalised value in every feature, so that the network's inputs
+    /// have one scaling. No feature of the training part lies outside its range.
+    ///
+    /// # Errors
+    /// Returns an error if the numbers are unusable, or if only one of both is stated.
+    pub fn per_feature(
+        &self,
+        map: Option<&InputMap>,
+        shape: [usize; 3],
+    ) -> Result<Option<(InputMap, Scaling)>, ScaleError> {
+        let Some(features) = self.features(&shape) else {
+            return Ok(None);
+        };
+        self.check(features)?;
+        let fault = |field, value: String, reason: &str| ScaleError::Value {
+            field,
+            value,
+            reason: reason.into(),
+        };
+        let (Some(mean), Some(std)) = (&self.mean, &self.std) else {
+            let [missing, _] = self.lacks_one().unwrap_or(["mean", "std"]);
+            let reason = "must be stated, too, if the other one is stated per feature";
+            return Err(fault(missing, "not stated".into(), reason));
+        };
+        let default = if map.is_some() { 1.0 } else { BYTES };
+        let divide = self.divide.unwrap_or(default);
+        let stated = |feature| [mean, std].map(|values| f64::from(values.get(feature)) * divide);
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for feature in 0..features {
+            let [mean, std] = stated(feature);
+            let (least, most) = match map {
+                None => (0.0, BYTES),
+                Some(map) => {
+                    let range = feature * map.minimum().len() / features;
+                    (map.minimum()[range], map.maximum()[range])
+                }
+            };
+            low = low.min((least - mean) / std);
+            high = high.max((most - mean) / std);
+        }
+        if high <= low {
+            high = low + 1.0;
+        }
+        let ends = |at: f64| (0..features).map(move |feature| (feature, at));
+        let end = |(feature, at): (usize, f64)| {
+            let [mean, std] = stated(feature);
+            mean + at * std
+        };
+        let map = InputMap::new(ends(low).map(end).collect(), ends(high).map(end).collect());
+        let scaling = Scaling::from(((-low / (high - low)) as f32, (1.0 / (high - low)) as f32));
+        match map {
+            Ok(map) if scaling.is_usable(1) => Ok(Some((map, scaling))),
+            _ => {
+                let reason = "leaves no range of features that can be represented";
+                Err(fault("std", std.to_string(), reason))
+            }
+        }
+    }
+
     /// Checks that data of `channels` channels can be normalised.
     ///
     /// # Errors
@@ -76,8 +181,10 @@ impl InputScale {
             })
         };
         let positive = || "must be a positive number".to_owned();
-        if let Some(divide) = self.divide.filter(|it| !(it.is_finite() && *it > 0.0)) {
-            return fault("divide", &divide, positive());
+        if let Some(divide) = self.divide.filter(|it| !DIVISORS.contains(it)) {
+            let (least, most) = (DIVISORS.start(), DIVISORS.end());
+            let reason = format!("must be from {least:e} to {most:e}");
+            return fault("divide", &divide, reason);
         }
         if let Some(mean) = self.mean.as_ref().filter(|mean| !mean.is_finite()) {
             return fault("mean", mean, "must be a number".into());
@@ -138,11 +245,22 @@ impl InputScale {
             };
             (0..count).map(of).collect::<Vec<f32>>().into()
         };
-        Ok(Scaling {
-            mean: mean.map_or(own.mean.clone(), |mean| {
+        let found = Scaling {
+            mean: (mean.clone()).map_or(own.mean.clone(), |mean| {
                 convert(mean, &|value, low| value - low)
             }),
-            std: std.map_or(own.std.clone(), |std| convert(std, &|value, _| value)),
+            std: (std.clone()).map_or(own.std.clone(), |std| convert(std, &|value, _| value)),
+        };
+        // Numbers that are finite may not be so in the units of pixels.
+        let (field, stated) = match found.mean.is_finite() {
+            true if found.std.is_positive() => return Ok(found),
+            true => ("std", std),
+            false => ("mean", mean),
+        };
+        Err(ScaleError::Value {
+            field,
+            value: stated.map_or(String::new(), |stated| stated.to_string()),
+            reason: format!("is out of range once multiplied by {divide:e}"),
         })
     }
 }
@@ -273,6 +391,16 @@ mod tests {
             ),
             (stated(&[], &[1.0; 2], None), None, "of which there are 3"),
             (stated(&[], &[], Some(0.0)), None, "divide is 0"),
+            (
+                stated(&[], &[], Some(1e-300)),
+                None,
+                "must be from 1e-30 to 1e30",
+            ),
+            (
+                stated(&[1.0], &[1e-30], Some(1e-20)),
+                None,
+                "std is 0.000000000000000000000000000001, but is out of range",
+            ),
             (stated(&[0.1], &[], None), Some(&map), "a range each"),
         ] {
             let channels = if map.is_some() { 2 } else { 3 };
@@ -291,6 +419,51 @@ mod tests {
                 .scaling(&own, Some(&equal), 2)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn rows_of_a_table_are_normalised_per_feature() {
+        let ranges = InputMap::new(vec![-2.0, 100.0, 5.0], vec![4.0, 900.0, 5.0]).unwrap();
+        let columns = ([1.0, 500.0, 3.0], [2.0, 250.0, 0.5]);
+        for divide in [None, Some(4.0)] {
+            let scale = stated(&columns.0, &columns.1, divide);
+            for map in [None, Some(&ranges)] {
+                let (found, pixels) = scale.per_feature(map, [1, 1, 3]).unwrap().unwrap();
+                let divide = divide.unwrap_or(if map.is_some() { 1.0 } else { 255.0 });
+                for feature in 0..3 {
+                    let (low, high) = (found.minimum()[feature], found.maximum()[feature]);
+                    for share in [0.0, 0.25, 1.0] {
+                        let value = low + share * (high - low);
+                        let [mean, std] = [columns.0[feature], columns.1[feature]].map(f64::from);
+                        let expected = (value / divide - mean) / std;
+                        let [mean, std] =
+                            [&pixels.mean, &pixels.std].map(|it| f64::from(it.get(0)));
+                        let input = (share - mean) / std;
+                        let error = (input - expected).abs() / expected.abs().max(1.0);
+                        assert!(error < 1e-5, "{feature} {share}: {input} {expected}");
+                    }
+                    let (least, most) = match map {
+                        None => (0.0, 255.0),
+                        Some(map) => (map.minimum()[feature], map.maximum()[feature]),
+                    };
+                    assert!(low <= least + 1e-6 && most - 1e-6 <= high, "{low} {high}");
+                }
+            }
+            assert_eq!(scale.check_for(&[1, 1, 3]), Ok(()));
+            assert_eq!(scale.check_for(&[3]), Ok(()));
+            assert!(scale.check_for(&[1, 3, 1]).is_err());
+            assert_eq!(scale.per_feature(None, [3, 1, 1]), Ok(None));
+        }
+        let error = stated(&columns.0, &[], None).per_feature(None, [1, 1, 3]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("std is not stated, but must be"),
+            "{error}"
+        );
+        let one = stated(&[0.1], &[0.2], None);
+        assert_eq!(one.per_feature(Some(&ranges), [1, 1, 3]), Ok(None));
+        assert_eq!(one.lacks_one(), None);
+        assert_eq!(stated(&[0.1], &[], None).lacks_one(), Some(["std", "mean"]));
     }
 
     #[test]

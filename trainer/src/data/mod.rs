@@ -31,7 +31,7 @@ mod reading;
 mod resident;
 pub mod tables;
 
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Note, Split};
 pub use input_map::{InputMap, InputRange};
 pub use input_scale::{InputScale, ScaleError};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};

@@ -34,6 +34,14 @@ pub struct Reading {
     /// The height and width to which pictures are resized.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Extent<2>>,
+    /// The columns of a table that are left out: their names, or their numbers from 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+    /// The names of the classes, in the order of their labels. If they are given, labels are
+    /// numbered by them, and not every class needs a sample; otherwise names are numbered in
+    /// alphabetical order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// The map from features to bytes. If it is given, none is fitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub map: Option<InputMap>,
@@ -120,7 +128,10 @@ impl FromStr for TestShare {
     }
 }
 
-/// Positive lengths of the axes of an image, written as `1x28x28`.
+/// The most elements that an [`Extent`] can have.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+/// Positive lengths of the axes of an image, written as `1x28x28`. Their product is at most 2^28.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Extent<const AXES: usize>(pub [usize; AXES]);
@@ -144,14 +155,17 @@ impl<const AXES: usize> FromStr for Extent<AXES> {
         let lengths: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
         let lengths = lengths.ok().filter(|all| all.iter().all(|&it| it > 0));
         let lengths = lengths.and_then(|lengths| <[usize; AXES]>::try_from(lengths).ok());
-        let small = |all: &[usize; AXES]| {
-            let product = all.iter().try_fold(1_usize, |a, &b| a.checked_mul(b));
-            product.is_some_and(|product| product <= 1 << 28)
-        };
-        lengths.filter(small).map(Self).ok_or_else(|| {
+        let lengths = lengths.ok_or_else(|| {
             let example = ["28", "28x28", "1x28x28"][AXES.min(3) - 1];
             format!("{text:?} is not {AXES} positive lengths such as {example}")
-        })
+        })?;
+        let product = (lengths.iter()).try_fold(1_usize, |a, &b| a.checked_mul(b));
+        match product.is_some_and(|product| product <= MOST_ELEMENTS) {
+            true => Ok(Self(lengths)),
+            false => Err(format!(
+                "{text} has more than {MOST_ELEMENTS} elements, the most that a sample can have"
+            )),
+        }
     }
 }
 
@@ -193,6 +207,8 @@ mod tests {
             label: Some("kind".into()),
             shape: Some("1x28x28".parse().unwrap()),
             resize: Some("32x48".parse().unwrap()),
+            drop: vec!["7".into()],
+            class_names: vec!["no".into(), "yes".into()],
             map: Some(InputMap::new(vec![-1.0], vec![0.5]).unwrap()),
         };
         let text = toml::to_string(&reading).unwrap();
@@ -204,5 +220,7 @@ mod tests {
         for wrong in ["0x1", "axb", "28x28x28", "70000x70000"] {
             assert!(wrong.parse::<Extent<2>>().is_err(), "{wrong}");
         }
+        let error = "70000x70000".parse::<Extent<2>>().unwrap_err();
+        assert!(error.contains("more than 268435456 elements"), "{error}");
     }
 }

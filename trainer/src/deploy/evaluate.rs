@@ -109,19 +109,19 @@ pub fn evaluate(
 ) -> Result<Option<Score>, DeployError> {
     if split.features() != model.inputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have {} values (channels x height x width), but the model takes {} inputs",
+            "the samples have {} values (channels x height x width), but the model takes {} inputs",
             split.features(),
             model.inputs()
         )));
     }
     let highest = split.labels().iter().copied().max().map_or(0, usize::from);
     if split.is_empty() {
-        let reason = "the dataset has no images to evaluate on";
+        let reason = "the dataset has no samples to evaluate on";
         return Err(DeployError::Mismatch(reason.into()));
     }
     if highest >= model.outputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have labels up to {highest}, but the model distinguishes {} classes",
+            "the samples have labels up to {highest}, but the model distinguishes {} classes",
             model.outputs()
         )));
     }

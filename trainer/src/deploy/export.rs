@@ -27,6 +27,9 @@ pub use super::options::Options;
 /// The maximum loss of accuracy against the trained network, as a fraction of the test images.
 pub const MOST_LOSS: f64 = 0.05;
 
+/// What the difference of two accuracies can exceed its exact value by; far less than one sample.
+const ROUNDING: f64 = 1e-12;
+
 /// The report of an export.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportReport {
@@ -60,7 +63,7 @@ impl ExportAccuracy {
     /// Returns whether the container loses more accuracy than [`MOST_LOSS`].
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.pruned - self.deployed > MOST_LOSS
+        self.pruned - self.deployed > MOST_LOSS + ROUNDING
     }
 }
 

@@ -156,7 +156,7 @@ impl FinishedRun {
         let fingerprint = data.fingerprint();
         if fingerprint != self.recipe.data_fingerprint {
             return Err(DeployError::Mismatch(format!(
-                "dataset {} is not the one that {} was trained on: its images or labels differ",
+                "dataset {} is not the one that {} was trained on: its samples or labels differ",
                 data.name, self.report.run
             )));
         }

@@ -101,6 +101,9 @@ pub struct LayerReport {
     pub outputs: usize,
     /// Columns before stripping.
     pub original_inputs: usize,
+    /// Whether the layer is known to be a convolution in groups, of which `original_inputs` are the
+    /// columns of one; the other stored columns of a row are structural zeros.
+    pub grouped: bool,
     /// Rows before stripping.
     pub original_outputs: usize,
     /// Nonzero weights.
@@ -126,10 +129,15 @@ pub struct LayerReport {
 }
 
 impl LayerReport {
-    /// Returns the stored dimensions: "98 x 195", "6 x 1 x 5 x 5", "16" for pooling.
+    /// Returns the stored dimensions: "98 x 195", "6 x 1 x 5 x 5", "16" for pooling; of a
+    /// convolution in groups, with the channels that a group had before stripping.
     #[must_use]
     pub fn shape(&self) -> String {
-        self.dimensions(self.outputs, self.inputs)
+        let inputs = match self.grouped {
+            true => self.inputs.min(self.original_inputs),
+            false => self.inputs,
+        };
+        self.dimensions(self.outputs, inputs)
     }
 
     /// Returns the dimensions before stripping.
@@ -265,6 +273,7 @@ fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> La
         inputs: layer.columns(),
         outputs: layer.outputs(),
         original_inputs,
+        grouped: false,
         original_outputs: layer.original_outputs(),
         nonzeros,
         inserted_nonzeros: 0,

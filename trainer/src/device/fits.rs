@@ -220,7 +220,7 @@ impl<'a> Sizes<'a> {
 impl Fit {
     /// Compares what a program needs (flash, RAM without the stack, and the stack) with the
     /// memories of `chip`.
-    fn new(chip: &Chip, flash_used: u64, ram_fixed: u64, stack: StackNeed) -> Self {
+    pub(super) fn new(chip: &Chip, flash_used: u64, ram_fixed: u64, stack: StackNeed) -> Self {
         let ram_used = ram_fixed + stack.bytes;
         let flash_over = flash_used.saturating_sub(chip.flash.length);
         let ram_over = ram_used.saturating_sub(chip.ram.length);

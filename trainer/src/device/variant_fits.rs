@@ -50,7 +50,7 @@ pub struct VariantFits {
 }
 
 /// Determines for each of `chips` which of `variants` suits it: the most accurate one that fits, of
-/// equally accurate ones the smallest. A variant that an export rejects because it loses too much
+/// equally accurate ones the one whose program takes the least flash and RAM together. A variant that an export rejects because it loses too much
 /// accuracy suits none. `progress` receives a line per step.
 ///
 /// # Errors
@@ -64,28 +64,19 @@ pub fn fits_variants(
     let firmware = firmware_folder()?;
     let mut sizes = Sizes::new(options, &firmware);
     let variants = by_accuracy(variants);
+    let accuracies = variants.iter().map(|it| it.report.accuracy.deployed);
+    let accuracies: Vec<f64> = accuracies.collect();
     let mut chips = chips.to_vec();
     chips.sort_by_key(order);
     let mut found = Vec::new();
     for chip in &chips {
-        let mut nearest: Option<Fit> = None;
-        let mut chosen = None;
-        for (index, variant) in variants.iter().enumerate() {
-            let fit = sizes.fit(chip, (index, &variant.bytes), progress)?;
-            if fit.fits {
-                chosen = Some(Chosen::new(variant));
-                nearest = Some(fit);
-                break;
-            }
-            let over = |fit: &Fit| fit.flash_over + fit.ram_over;
-            if nearest
-                .as_ref()
-                .is_none_or(|other| over(&fit) < over(other))
-            {
-                nearest = Some(fit);
-            }
-        }
-        let entry = nearest.map(|fit| VariantFit { fit, chosen });
+        let nearest = nearest(&accuracies, &mut |index| {
+            sizes.fit(chip, (index, &variants[index].bytes), progress)
+        })?;
+        let entry = nearest.map(|(index, fit)| VariantFit {
+            chosen: fit.fits.then(|| Chosen::new(variants[index])),
+            fit,
+        });
         found.extend(entry);
     }
     let smallest = found.iter().find(|entry| entry.chosen.is_some());
@@ -94,6 +85,38 @@ pub fn fits_variants(
         chips: found,
         smallest,
     })
+}
+
+/// Returns the index of the container that suits a chip, and how it fits: the first in descending
+/// order of `accuracies` that fits or, of equally accurate ones, the one that takes the least flash
+/// and RAM together; if none fits, the one that lacks the fewest bytes. `fit` is called no more
+/// often than that needs.
+///
+/// # Errors
+/// Returns the errors of `fit`.
+fn nearest(
+    accuracies: &[f64],
+    fit: &mut dyn FnMut(usize) -> Result<Fit, FitsError>,
+) -> Result<Option<(usize, Fit)>, FitsError> {
+    let over = |fit: &Fit| fit.flash_over + fit.ram_over;
+    let taken = |fit: &Fit| fit.flash_used + fit.ram_used;
+    let mut best: Option<(usize, Fit)> = None;
+    for (index, accuracy) in accuracies.iter().enumerate() {
+        let chosen = best.as_ref().filter(|(_, fit)| fit.fits);
+        if chosen.is_some_and(|(other, _)| *accuracy < accuracies[*other]) {
+            break;
+        }
+        let found = fit(index)?;
+        let is_better = match &best {
+            None => true,
+            Some((_, other)) if found.fits && other.fits => taken(&found) < taken(other),
+            Some((_, other)) => over(&found) < over(other),
+        };
+        if is_better {
+            best = Some((index, found));
+        }
+    }
+    Ok(best)
 }
 
 /// Returns the `variants` that keep their accuracy: the most accurate ones first, of equally
@@ -107,4 +130,42 @@ fn by_accuracy(variants: &[Variant]) -> Vec<&Variant> {
         (accuracy(b).total_cmp(&accuracy(a))).then(a.bytes.len().cmp(&b.bytes.len()))
     });
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stack::StackNeed;
+    use super::*;
+
+    /// Returns the choice among containers of the given accuracy, flash and RAM without a stack on
+    /// a chip of 16,384 and 4,096 bytes, and how many were compared.
+    fn choice(containers: &[(f64, u64, u64)]) -> (Option<usize>, bool, usize) {
+        let chip = Chip::find("STM32F030F4").unwrap();
+        let accuracies: Vec<f64> = containers.iter().map(|it| it.0).collect();
+        let mut compared = 0;
+        let found = nearest(&accuracies, &mut |index| {
+            compared += 1;
+            let (_, flash, ram) = containers[index];
+            Ok(Fit::new(&chip, flash, ram, StackNeed::RESERVE))
+        });
+        let found = found.unwrap();
+        let fits = found.as_ref().is_some_and(|(_, fit)| fit.fits);
+        (found.map(|(index, _)| index), fits, compared)
+    }
+
+    #[test]
+    fn of_equally_accurate_containers_the_total_of_flash_and_ram_decides() {
+        let equal = [(0.9, 9_000, 900), (0.9, 9_100, 700), (0.9, 9_050, 800)];
+        assert_eq!(choice(&equal), (Some(1), true, 3));
+        // A less accurate container is not even compared.
+        let less = [(0.9, 9_000, 900), (0.8, 100, 100)];
+        assert_eq!(choice(&less), (Some(0), true, 1));
+        // One that fits goes before a more accurate one that does not.
+        let misfit = [(0.9, 99_000, 900), (0.8, 16_000, 100), (0.8, 15_000, 100)];
+        assert_eq!(choice(&misfit), (Some(2), true, 3));
+        // None fits: the one that lacks least.
+        let none = [(0.9, 16_500, 900), (0.8, 16_400, 900), (0.7, 16_450, 900)];
+        assert_eq!(choice(&none), (Some(1), false, 3));
+        assert_eq!(choice(&[]), (None, false, 0));
+    }
 }

@@ -80,8 +80,9 @@ impl Model {
                 listed(&outputs)
             ));
         };
-        let (output, notes) = scores(&graph.node, &output.name);
+        let (output, mut notes) = scores(&graph.node, &output.name);
         let nodes = live(graph.node, &output);
+        notes.extend(integers(input, &nodes, &initialisers));
         let input = read_input(input, &nodes)?;
         Ok(Self {
             nodes,
@@ -156,6 +157,53 @@ fn scores(nodes: &[NodeProto], output: &str) -> (String, Vec<String>) {
         output.clone_from(input);
     }
     (output, notes)
+}
+
+/// Returns a note on the input, and on each array of weights, whose elements are integers.
+fn integers(
+    input: &ValueInfoProto,
+    nodes: &[NodeProto],
+    initialisers: &HashMap<String, TensorProto>,
+) -> Vec<String> {
+    let tensor = input
+        .r#type
+        .as_ref()
+        .and_then(|kind| kind.tensor_type.as_ref());
+    let read = tensor.and_then(|tensor| integer_type(tensor.elem_type));
+    let read = read.map(|kind| {
+        format!(
+            "its input {} has elements of type {kind}: the network computes with these numbers as floats, so state the normalisation that makes inputs of them",
+            input.name
+        )
+    });
+    let of_node = |node: &NodeProto| {
+        let name = node.input.get(1)?;
+        let has_weights = ["Conv", "Gemm", "MatMul"].contains(&node.op_type.as_str());
+        let kind = integer_type(initialisers.get(name).filter(|_| has_weights)?.data_type)?;
+        Some(format!(
+            "the weights {name} have elements of type {kind}, which are taken as floats: if they are quantized, export the network before its quantization"
+        ))
+    };
+    read.into_iter()
+        .chain(nodes.iter().filter_map(of_node))
+        .collect()
+}
+
+/// Returns the name of the type of integers with this number in `TensorProto.DataType`, if it is
+/// one.
+fn integer_type(number: i32) -> Option<&'static str> {
+    Some(match number {
+        2 => "uint8",
+        3 => "int8",
+        4 => "uint16",
+        5 => "int16",
+        6 => "int32",
+        7 => "int64",
+        9 => "bool",
+        12 => "uint32",
+        13 => "uint64",
+        _ => return None,
+    })
 }
 
 /// Returns those of `nodes` that `output` depends on, in order.

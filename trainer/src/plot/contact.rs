@@ -164,6 +164,7 @@ mod tests {
             classes: 2,
             class_names: vec!["<a>".into(), "a name that is too long".into()],
             reading: Reading::default(),
+            notes: Vec::new(),
         };
         assert_eq!(chosen(&data.train, 0, 2), [0, 2]);
         let text = svg(&data, 2).unwrap();

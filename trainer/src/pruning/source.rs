@@ -135,8 +135,9 @@ pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), PruneError> {
     }
     if data.train.shape().as_slice() != graph.input_shape() {
         return Err(PruneError::Data(format!(
-            "dataset {} has images of {:?} (channels, height, width), but {} expects {:?}",
+            "dataset {} has {} of {:?} (channels, height, width), but {} expects {:?}",
             data.name,
+            data.noun(),
             data.train.shape(),
             graph.name(),
             graph.input_shape()

@@ -106,6 +106,7 @@ impl RunFolder {
                     "holds a run whose replacement was interrupted",
                     Remedy::Finish,
                 ),
+                false if !path.exists() => unusable(path, "does not exist", Remedy::NameRun),
                 false => unusable(path, "holds no run", Remedy::NameRun),
             });
         }

@@ -208,7 +208,7 @@ fn a_normalisation_that_cannot_be_applied_is_refused() {
     for (options, words) in [
         ("--mean 1,2", &["--mean is [1, 2]", "channels"][..]),
         ("--std 0", &["--std is 0", "positive"]),
-        ("--divide -1", &["--divide is -1", "positive"]),
+        ("--divide -1", &["--divide is -1", "from 1e-30 to 1e30"]),
         ("--input-range all", &["--input-range", "add --data"]),
     ] {
         misused(folder, &format!("import net.onnx -o net {options}"), words);

@@ -132,7 +132,7 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     assert_eq!(json(folder, "inspect model.rfy")["inputs"], 64);
     says(
         &misuse(folder, "eval model.rfy --data digits"),
-        &["784 pixels", "64 inputs", "--data"],
+        &["784 values", "64 inputs", "--data"],
     );
     fs::write(folder.join("model.rfy"), one_layer(784, 4)).unwrap();
     says(

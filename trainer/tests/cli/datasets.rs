@@ -92,7 +92,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
     );
 
     // The mean is the images' own only if none is stated.
-    let own = "pixels are normalised by their own mean";
+    let own = "inputs are normalised by their own mean";
     for (options, is_own) in [("", true), ("--mean 0.5 --std 0.25", false)] {
         let line = format!("{train} {options} -o stated --force");
         let (_, stderr) = texts(&run(folder, &line));
@@ -118,7 +118,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
 fn a_missing_folder_or_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    refused(folder, &["there is no folder ./data"]);
+    refused(folder, &["there is no file or folder ./data"]);
     fs::create_dir(folder.join("data")).unwrap();
     refused(folder, &FILES);
     for name in FILES {
@@ -213,6 +213,6 @@ fn images_of_another_size_than_the_network_takes_are_refused() {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     says(
         &misuse(folder, "eval model.rfy --data ./data"),
-        &["400 pixels", "784 inputs", "--data"],
+        &["400 values", "784 inputs", "--data"],
     );
 }

@@ -207,7 +207,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     says(
         &sentence,
         &[
-            "images or labels of",
+            "samples or labels of",
             "not those that model.rfy was exported with",
             "--data",
         ],
@@ -217,7 +217,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     let sentence = refusal(folder, "eval model.rfy");
     says(
         &sentence,
-        &["model.rfy was made for", "no folder", "--data"],
+        &["model.rfy was made for", "no file or folder", "--data"],
     );
     // The training data is missing, so it cannot be compared.
     let (_, stderr) = said(folder, "eval model.rfy --data ./moved");

@@ -67,7 +67,7 @@ fn an_imported_network_is_taken_by_the_other_commands() {
         &[
             "6,244 prunable weights",
             "b/weights.safetensors",
-            "Next: rarefy arch b/arch.toml",
+            "Next: rarefy arch b",
         ],
     );
     says(&stderr, &["note: LogSoftmax at the end is left out"]);

@@ -27,7 +27,7 @@ fn refused(folder: &Path, words: &[&str]) {
 fn a_folder_without_a_run_cannot_be_exported() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    refused(folder, &["run holds no run", "rarefy train"]);
+    refused(folder, &["there is no folder run", "rarefy train"]);
     fs::create_dir(folder.join("run")).unwrap();
     refused(folder, &["run holds no run", "rarefy train"]);
     fs::write(folder.join("run/run.toml"), "arch = 7").unwrap();

@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::program::{json, misused, refusal, run, says, texts};
 
 /// An architecture for four features.
-const ARCH: &str = "name = \"tiny\"\ninput = [1, 1, 4]\n\n[[layer]]\ntype = \"dense\"\nunits = 8\n\n\
+pub(crate) const ARCH: &str = "name = \"tiny\"\ninput = [1, 1, 4]\n\n[[layer]]\ntype = \"dense\"\nunits = 8\n\n\
                     [[layer]]\ntype = \"dense\"\nunits = 3\n";
 
 /// Returns a table of `rows` rows: four features of different magnitudes, and a label of three
 /// classes.
-fn table(rows: usize, factor: f64) -> String {
+pub(crate) fn table(rows: usize, factor: f64) -> String {
     let mut text = "a,b,c,d,kind\n".to_owned();
     for row in 0..rows {
         let class = row % 3;

@@ -15,7 +15,7 @@ use crate::runs;
 use crate::tensors::{self, Tensors, single, tensor};
 
 /// Writes a fixture of `tests/onnx` to `net.onnx` in `folder` and imports it into `net`.
-fn imported(folder: &Path, name: &str) {
+pub(crate) fn imported(folder: &Path, name: &str) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/onnx")
         .join(name);
@@ -56,7 +56,7 @@ fn an_export_without_a_run_reads_its_data_as_the_options_say() {
     assert_eq!(score["samples"], 20);
     assert!(score["trained_on"].is_null(), "{score}");
     let (_, stderr) = texts(&run(folder, "eval model.rfy"));
-    says(&stderr, &["the training images of model.rfy are unknown"]);
+    says(&stderr, &["the training samples of model.rfy are unknown"]);
     assert!(!stderr.contains("trained on"), "{stderr}");
 
     // The range is recorded; what else the files leave open can be said anew.

@@ -23,14 +23,17 @@ pub(super) fn dataset(
 ) -> Result<Dataset, TableError> {
     let shape = shape(&name, &parts, reading)?;
     let classes = match reading.has_labels() {
-        true => classes::count(&parts)?,
+        true => classes::count(&parts, !reading.class_names.is_empty())?,
         false => 1,
     };
     let all = |part: &Part| (0..part.labels.len()).collect::<Vec<usize>>();
     let share = reading.test_share.unwrap_or_default();
     let ([train, test], test_share) = match &parts.test {
         Some(test) => ([all(&parts.train), all(test)], None),
-        None => (holdout::split(&parts.train, classes, share)?, Some(share)),
+        None => (
+            holdout::split(&parts.train, (classes, &parts.class_names), share)?,
+            Some(share),
+        ),
     };
     let tested = parts.test.as_ref().unwrap_or(&parts.train);
     let (input_range, map) = map(&name, (&parts, tested), &train, (reading, shape))?;
@@ -54,18 +57,36 @@ pub(super) fn dataset(
         test,
         normalisation,
         classes,
-        class_names: parts.class_names,
         reading: Reading {
             input_range,
             test_share,
             map,
-            label: parts.label,
-            resize: reading
-                .resize
-                .filter(|_| matches!(parts.train.rows, Rows::Folders(_))),
-            shape: reading.shape,
+            ..of_files(&parts, reading)
         },
+        class_names: parts.class_names,
+        notes: parts.notes,
     })
+}
+
+/// Returns what of `reading` had an effect on `parts`, with the classes and the column of labels
+/// that these have.
+fn of_files(parts: &Parts, reading: &Reading) -> Reading {
+    let (is_table, is_pictures) = match parts.train.rows {
+        Rows::Lines { .. } => (true, false),
+        Rows::Folders(_) => (false, true),
+        Rows::Array(_) => (false, false),
+    };
+    Reading {
+        label: parts.label.clone(),
+        resize: reading.resize.filter(|_| is_pictures),
+        shape: reading.shape,
+        drop: match is_table {
+            true => reading.drop.clone(),
+            false => Vec::new(),
+        },
+        class_names: parts.class_names.clone(),
+        ..Reading::default()
+    }
 }
 
 /// Returns the shape of a sample: the one that `reading` states, or that of the files.
@@ -186,6 +207,7 @@ mod tests {
             is_flat: true,
             class_names: Vec::new(),
             label: None,
+            notes: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Checks the labels of a dataset, and counts its classes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::error::TableError;
 use super::part::{Labels, Part, Parts, Written};
@@ -10,14 +10,17 @@ const MOST_CLASSES: i64 = 256;
 
 /// Checks the labels of `parts`, and returns the number of classes.
 ///
-/// Labels must start at 0 or 1 and have no gap, and the parts must have the same classes, so that a
-/// damaged label is not taken for a class of its own.
+/// Unless their classes `are_known`, labels must start at 0 or 1 and have no gap, and the parts
+/// must have the same classes, so that a damaged label is not taken for a class of its own.
 ///
 /// # Errors
 /// Returns an error that names the label at fault.
-pub(super) fn count(parts: &Parts) -> Result<usize, TableError> {
+pub(super) fn count(parts: &Parts, are_known: bool) -> Result<usize, TableError> {
     for part in parts.each() {
         check_range(part)?;
+    }
+    if are_known && !parts.class_names.is_empty() {
+        return Ok(parts.class_names.len());
     }
     let train = &parts.train;
     let present = of(train);
@@ -53,7 +56,7 @@ fn of(part: &Part) -> HashSet<i64> {
 }
 
 /// Returns the name of the class `label`, or its number.
-fn named(names: &[String], label: i64) -> String {
+pub(super) fn named(names: &[String], label: i64) -> String {
     let name = usize::try_from(label)
         .ok()
         .and_then(|label| names.get(label));
@@ -74,7 +77,14 @@ fn check_range(part: &Part) -> Result<(), TableError> {
             "give the column or key of labels, or fewer classes",
         ),
         false => (
-            format!("is {label}, but must be from 0 to {}", MOST_CLASSES - 1),
+            // Larger numbers of 64 bits without a sign were limited to this one.
+            match label {
+                i64::MAX => format!(
+                    "is {label} or more, but must be at most {}",
+                    MOST_CLASSES - 1
+                ),
+                _ => format!("is {label}, but must be from 0 to {}", MOST_CLASSES - 1),
+            },
             "number the classes 0, 1, 2 and so on",
         ),
     };
@@ -100,13 +110,15 @@ fn check_same(parts: &Parts, present: &HashSet<i64>, test: &Part) -> Result<(), 
 }
 
 /// Returns the parts with numbers in place of the names of classes, and the names in the order of
-/// their numbers: none if labels are numbers.
+/// their numbers: none if labels are numbers. Names are numbered as in `known`, unless that is
+/// empty.
 ///
 /// # Errors
-/// Returns an error if only one part has names.
+/// Returns an error if only one part has names, or if a name is not `known`.
 pub(super) fn named_alike(
     train: Written,
     test: Option<Written>,
+    known: &[String],
 ) -> Result<(Part, Option<Part>, Vec<String>), TableError> {
     let part = |written: Written, labels: Vec<i64>| Part {
         values: written.values,
@@ -116,10 +128,14 @@ pub(super) fn named_alike(
     let mut all = Vec::new();
     for written in [Some(&train), test.as_ref()].into_iter().flatten() {
         if let Labels::Names(names) = &written.labels {
+            check_known(written, names, known)?;
             all.extend(names.iter().cloned());
         }
     }
-    let (numbers, class_names) = numbered(all);
+    let (numbers, class_names) = match known {
+        [] => numbered(all),
+        known => (positions(&all, known), known.to_vec()),
+    };
     let mut numbers = numbers.into_iter();
     let mut convert = |written: Written| match written.labels.clone() {
         Labels::Names(names) => part(written, numbers.by_ref().take(names.len()).collect()),
@@ -141,6 +157,31 @@ pub(super) fn named_alike(
         ));
     }
     Ok((convert(train), test.map(convert), class_names))
+}
+
+/// Checks that each of `names`, the labels of `written`, is `known`, unless no names are.
+fn check_known(written: &Written, names: &[String], known: &[String]) -> Result<(), TableError> {
+    let known_names: HashSet<&String> = known.iter().collect();
+    let unknown = names.iter().position(|name| !known_names.contains(name));
+    let (Some(row), false) = (unknown, known.is_empty()) else {
+        return Ok(());
+    };
+    let shown: Vec<&str> = known.iter().take(8).map(String::as_str).collect();
+    let more = if known.len() > 8 { ", ..." } else { "" };
+    let problem = format!(
+        "is {:?}, but the classes are {}{more}",
+        names[row],
+        shown.join(", ")
+    );
+    let advice = "give data of these classes, or leave the samples of others out";
+    Err(TableError::new(written.rows.place(row), problem, advice))
+}
+
+/// Returns the position in `known` of each of `names`.
+fn positions(names: &[String], known: &[String]) -> Vec<i64> {
+    let numbers: HashMap<&String, i64> = known.iter().zip(0..).collect();
+    let number = |name| numbers.get(name).copied().unwrap_or_default();
+    names.iter().map(number).collect()
 }
 
 /// Returns the number of the class of each of `names`, which is its position among the distinct
@@ -179,8 +220,9 @@ mod tests {
             is_flat: true,
             class_names: Vec::new(),
             label: None,
+            notes: Vec::new(),
         };
-        count(&parts).map_err(|error| error.to_string())
+        count(&parts, false).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -201,6 +243,11 @@ mod tests {
                 &[0, 1, -1],
                 None,
                 "label 2 (from 0) in y of a.npz is -1, but must be from 0 to 255",
+            ),
+            (
+                &[0, i64::MAX],
+                None,
+                "label 1 (from 0) in y of a.npz is 9223372036854775807 or more, but must be at most",
             ),
             (
                 &million,
@@ -232,5 +279,22 @@ mod tests {
             (labels, sorted),
             (vec![1, 0, 2, 0], ["a", "b", "c"].map(String::from).to_vec())
         );
+    }
+    #[test]
+    fn known_names_keep_their_numbers() {
+        let written = |names: &[&str], name: &str| Written {
+            values: Values::Bytes(vec![0; names.len()]),
+            labels: Labels::Names(names.iter().map(|&name| name.to_owned()).collect()),
+            rows: Rows::Array(name.into()),
+        };
+        let known = ["b", "c", "a"].map(String::from);
+        let test = || Some(written(&["c"], "y_test"));
+        let (train, found, names) =
+            named_alike(written(&["a", "b", "a"], "y"), test(), &known).unwrap();
+        assert_eq!((train.labels, names), (vec![2, 0, 2], known.to_vec()));
+        assert_eq!(found.unwrap().labels, [1]);
+        let error = named_alike(written(&["a", "d"], "y"), test(), &known).unwrap_err();
+        let words = "label 1 (from 0) in y is \"d\", but the classes are b, c, a: give data";
+        assert!(error.to_string().starts_with(words), "{error}");
     }
 }

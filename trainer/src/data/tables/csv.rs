@@ -4,7 +4,6 @@
 //! first line is a header if it has a text where the second one has a number. Labels are whole
 //! numbers or names; all other columns are features.
 
-use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -13,13 +12,10 @@ use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use super::array::Values;
 use super::error::TableError;
 use super::part::{Labels, Parts, Rows};
-use super::{classes, part};
+use super::{classes, columns, part};
 use crate::data::content;
+use crate::data::dataset::Note;
 use crate::data::reading::Reading;
-
-/// Names of the column of labels, if none is stated: the first of these that is there. A `y` beside
-/// an `x` is a coordinate.
-const LABELS: [&str; 4] = ["label", "class", "target", "y"];
 
 /// The rows of a table.
 struct Table {
@@ -28,6 +24,10 @@ struct Table {
     columns: Vec<String>,
     /// The column of labels, from 0.
     label: usize,
+    /// Whether each column is a feature.
+    is_feature: Vec<bool>,
+    /// Whether the first line has names.
+    is_header: bool,
     /// The features of all rows.
     features: Vec<f64>,
     /// The labels as they are written.
@@ -58,10 +58,12 @@ pub(super) fn read(
         ));
     }
     let label = train.columns[train.label].clone();
-    let features = train.columns.len() - 1;
-    let train = train.into_part()?;
-    let test = test.map(Table::into_part).transpose()?;
-    let (train, test, class_names) = classes::named_alike(train, test)?;
+    let features = train.features_per_row();
+    let notes = train.notes();
+    let known = &reading.class_names;
+    let train = train.into_part(known)?;
+    let test = test.map(|test| test.into_part(known)).transpose()?;
+    let (train, test, class_names) = classes::named_alike(train, test, known)?;
     Ok(Parts {
         train,
         test,
@@ -69,6 +71,7 @@ pub(super) fn read(
         is_flat: true,
         class_names,
         label: Some(label),
+        notes,
     })
 }
 
@@ -92,11 +95,25 @@ fn open(path: &Path) -> Result<Reader<BufReader<Box<dyn Read>>>, TableError> {
         .from_reader(content))
 }
 
-/// Returns a name that two of the `columns` have. Columns without a name are not compared.
-fn repeated(columns: &[String]) -> Option<&String> {
-    let mut seen = HashSet::new();
-    let mut named = columns.iter().filter(|name| !name.is_empty());
-    named.find(|name| !seen.insert(*name))
+/// Returns `record` unless one of its texts goes over several lines, as it does after a quote that
+/// is not closed.
+fn check_quotes(record: StringRecord, file: &str) -> Result<StringRecord, TableError> {
+    match record.iter().position(|text| text.contains('\n')) {
+        None => Ok(record),
+        Some(column) => {
+            let line = record.position().map_or(0, csv::Position::line);
+            let place = format!("line {line} of {file}");
+            let problem = format!(
+                "has a quote in column {} that it does not close",
+                column + 1
+            );
+            Err(TableError::new(
+                place,
+                problem,
+                "close the quote, or remove it",
+            ))
+        }
+    }
 }
 
 /// Checks whether `text` is a number.
@@ -110,10 +127,11 @@ impl Table {
         let file = path.display().to_string();
         let mut records = open(path)?.into_records();
         let mut next = || {
-            records.next().transpose().map_err(|error| {
+            let record = records.next().transpose().map_err(|error| {
                 let problem = format!("is no table of text ({error})");
                 TableError::new(&file, problem, "save it as CSV in UTF-8")
-            })
+            })?;
+            record.map(|record| check_quotes(record, &file)).transpose()
         };
         let Some(first) = next()? else {
             return Err(TableError::new(&file, "is empty", "give a line per sample"));
@@ -131,7 +149,7 @@ impl Table {
             true => first.iter().map(str::to_owned).collect(),
             false => (1..=first.len()).map(|number| number.to_string()).collect(),
         };
-        if let Some(name) = repeated(&columns) {
+        if let Some(name) = columns::repeated(&columns) {
             let problem = format!("has two columns called {name}");
             return Err(TableError::new(
                 &file,
@@ -139,11 +157,14 @@ impl Table {
                 "name each of them differently",
             ));
         }
-        let label = label_column(&file, &columns, is_header, reading)?;
+        let label = columns::label(&file, &columns, is_header, reading)?;
+        let is_feature = columns::features(&file, &columns, label, reading)?;
         let mut table = Self {
             file: file.clone(),
             columns,
             label,
+            is_feature,
+            is_header,
             features: Vec::new(),
             labels: Vec::new(),
             lines: Vec::new(),
@@ -178,6 +199,9 @@ impl Table {
                 let problem = format!("{problem} in column {}", self.columns[column]);
                 TableError::new(place(), problem, "correct it, or leave the line out")
             };
+            if !self.is_feature[column] && column != self.label {
+                continue;
+            }
             if text.is_empty() {
                 return Err(wrong("has nothing".into()));
             }
@@ -196,11 +220,29 @@ impl Table {
         Ok(())
     }
 
-    /// Returns the rows. Labels are class numbers if all of them are integers, and names if some
-    /// are not numbers; numbers that are not all integers are an error.
-    fn into_part(self) -> Result<part::Written, TableError> {
+    /// Returns the number of features in a row.
+    fn features_per_row(&self) -> usize {
+        self.is_feature.iter().filter(|it| **it).count()
+    }
+
+    /// Returns what may not be meant as features.
+    fn notes(&self) -> Vec<Note> {
+        let count = self.features_per_row();
+        let features = (0..self.columns.len()).filter(|&column| self.is_feature[column]);
+        let note = |(at, column): (usize, usize)| {
+            let values = self.features.iter().skip(at).step_by(count).copied();
+            let name = Some(&*self.columns[column]).filter(|_| self.is_header);
+            columns::note(&self.file, (column, name), values)
+        };
+        features.enumerate().filter_map(note).collect()
+    }
+
+    /// Returns the rows. Labels are class numbers if all of them are integers and no names are
+    /// `known`, and names if some are not numbers; numbers that are not all integers are an error.
+    fn into_part(self, known: &[String]) -> Result<part::Written, TableError> {
         let whole: Option<Vec<i64>> = self.labels.iter().map(|it| it.parse().ok()).collect();
-        if whole.is_none() && self.labels.iter().all(|label| is_number(label)) {
+        let whole = whole.filter(|_| known.is_empty());
+        if known.is_empty() && whole.is_none() && self.labels.iter().all(|label| is_number(label)) {
             let is_float = |label: &String| label.parse::<i64>().is_err();
             let row = self.labels.iter().position(is_float).unwrap_or_default();
             let place = format!("line {} of {}", self.lines[row], self.file);
@@ -223,44 +265,6 @@ impl Table {
             rows,
         })
     }
-}
-
-/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last.
-fn label_column(
-    file: &str,
-    columns: &[String],
-    is_header: bool,
-    reading: &Reading,
-) -> Result<usize, TableError> {
-    if columns.len() < 2 {
-        let advice = "give features and a label, separated by commas, semicolons or tabs";
-        return Err(TableError::new(file, "has one column", advice));
-    }
-    let Some(stated) = &reading.label else {
-        let find = |name: &str| {
-            let mut columns = columns.iter();
-            columns.position(|column| column.eq_ignore_ascii_case(name))
-        };
-        let is_label = |name: &&&str| **name != "y" || find("x").is_none();
-        let mut names = LABELS.iter().filter(is_label).filter(|_| is_header);
-        let usual = names.find_map(|name| find(name));
-        return Ok(usual.unwrap_or(columns.len() - 1));
-    };
-    let named = columns.iter().position(|column| column == stated);
-    let number = || stated.parse::<usize>().ok()?.checked_sub(1);
-    let found = named
-        .or_else(number)
-        .filter(|&column| column < columns.len());
-    found.ok_or_else(|| {
-        let shown: Vec<&str> = columns.iter().take(8).map(String::as_str).collect();
-        let more = if columns.len() > 8 { ", ..." } else { "" };
-        let problem = format!("has no column {stated:?}, but {}{more}", shown.join(", "));
-        TableError::new(
-            file,
-            problem,
-            "name one of these, or give its number from 1",
-        )
-    })
 }
 
 #[cfg(test)]
@@ -364,6 +368,16 @@ mod tests {
                 "a.csv has no column \"z\", but a, b, y",
             ),
             ("a,b,y\n1,2,0\n", Some("4"), "a.csv has no column \"4\""),
+            (
+                "a,y\n1,\"no\n2,yes\n3,no\n",
+                None,
+                "line 2 of a.csv has a quote in column 2 that it does not close",
+            ),
+            (
+                "\"a,y\n1,0\n2,1\n",
+                None,
+                "line 1 of a.csv has a quote in column 1 that it does not close",
+            ),
             ("1\n2\n", None, "a.csv has one column"),
             ("", None, "a.csv is empty"),
         ] {
@@ -388,6 +402,23 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("test.csv has other columns than"), "{error}");
+        // Known names keep their numbers, also in a table without one of them.
+        fs::write(&test, "a,y\n1,dog\n2,dog\n").unwrap();
+        let known = Reading {
+            class_names: ["dog", "cow", "cat"].map(String::from).to_vec(),
+            ..Reading::default()
+        };
+        let parts = read(&train, Some(&test), &known).unwrap();
+        assert_eq!(
+            (parts.train.labels, parts.test.unwrap().labels),
+            (vec![2, 0], vec![0, 0])
+        );
+        fs::write(&test, "a,y\n1,dog\n2,1\n").unwrap();
+        let error = read(&train, Some(&test), &known).unwrap_err().to_string();
+        assert!(
+            error.contains("test.csv is \"1\", but the classes are dog, cow, cat"),
+            "{error}"
+        );
         fs::write(&test, "a,y\n1,1\n2,0\n").unwrap();
         let error = read(&train, Some(&test), &Reading::default())
             .unwrap_err()

@@ -1,5 +1,6 @@
 //! Holds out a share of each class for testing.
 
+use super::classes::named;
 use super::error::TableError;
 use super::part::Part;
 use crate::data::reading::TestShare;
@@ -9,15 +10,15 @@ use crate::random::Random;
 /// same samples.
 const SEED: u64 = 0;
 
-/// Chooses `share` of the rows of each of the first `classes` classes of `part`, at random but
-/// with a fixed seed. Returns the rows that remain for training and those held out, each in
+/// Chooses `share` of the rows of each of the first `classes` classes of `part`, which may have
+/// `names`, at random but with a fixed seed. Returns the rows that remain for training and those held out, each in
 /// ascending order: all rows twice if the share is the whole.
 ///
 /// # Errors
 /// Returns an error if a class has one sample only, of which some are to be held out.
 pub(super) fn split(
     part: &Part,
-    classes: usize,
+    (classes, names): (usize, &[String]),
     share: TestShare,
 ) -> Result<[Vec<usize>; 2], TableError> {
     if share.is_whole() {
@@ -30,8 +31,9 @@ pub(super) fn split(
         let is_of = |row: &usize| usize::try_from(part.labels[*row]) == Ok(class);
         let mut rows: Vec<usize> = (0..part.labels.len()).filter(is_of).collect();
         if let [row] = rows[..] {
+            let name = named(names, class as i64);
             let problem =
-                format!("is the only one of class {class}, of which some are held out for testing");
+                format!("is the only one of class {name}, of which some are held out for testing");
             let advice = "give the class two samples or more, or the data a test part";
             return Err(TableError::new(part.rows.place(row), problem, advice));
         }
@@ -68,7 +70,7 @@ mod tests {
         // 60 of class 0, 30 of class 1, 2 of class 2.
         let labels = (0..92).map(|row| i64::from(row >= 60) + i64::from(row >= 90));
         let part = part(labels.collect());
-        let [train, test] = split(&part, 3, TestShare::default()).unwrap();
+        let [train, test] = split(&part, (3, &[]), TestShare::default()).unwrap();
         let counts = [0, 1, 2].map(|class| {
             test.iter()
                 .filter(|&&row| part.labels[row] == class)
@@ -80,7 +82,7 @@ mod tests {
         all.sort_unstable();
         assert!(all.into_iter().eq(0..92));
         assert_eq!(
-            split(&part, 3, TestShare::default()).unwrap(),
+            split(&part, (3, &[]), TestShare::default()).unwrap(),
             [train, test.clone()]
         );
         // The choice is one at random, not the first or the last rows.
@@ -91,17 +93,19 @@ mod tests {
     #[test]
     fn the_whole_is_for_training_and_for_testing() {
         let whole: TestShare = "1".parse().unwrap();
-        let parts = split(&part(vec![0, 1, 0]), 2, whole).unwrap();
+        let parts = split(&part(vec![0, 1, 0]), (2, &[]), whole).unwrap();
         assert_eq!(parts, [vec![0, 1, 2], vec![0, 1, 2]]);
     }
 
     #[test]
     fn a_class_of_one_sample_is_refused() {
-        let error = split(&part(vec![0, 0, 1, 0]), 2, TestShare::default()).unwrap_err();
-        let error = error.to_string();
-        assert!(
-            error.starts_with("label 2 (from 0) in y of a.npz is the only one of class 1"),
-            "{error}"
-        );
+        let names = ["cat", "dog"].map(String::from);
+        for (names, name) in [(&[][..], "1"), (&names[..], "dog")] {
+            let part = part(vec![0, 0, 1, 0]);
+            let error = split(&part, (2, names), TestShare::default()).unwrap_err();
+            let error = error.to_string();
+            let words = format!("label 2 (from 0) in y of a.npz is the only one of class {name},");
+            assert!(error.starts_with(&words), "{error}");
+        }
     }
 }

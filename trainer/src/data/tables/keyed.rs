@@ -4,7 +4,7 @@
 use super::array::Array;
 use super::error::TableError;
 use super::part::{Part, Parts, Rows};
-use crate::data::reading::{NO_LABELS, Reading};
+use crate::data::reading::{Extent, NO_LABELS, Reading};
 
 /// A file or folder of named arrays.
 pub(super) trait Source {
@@ -69,6 +69,7 @@ pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, 
         is_flat: axes.len() < 2,
         class_names: Vec::new(),
         label: (!reading.has_labels()).then(|| NO_LABELS.into()),
+        notes: Vec::new(),
     })
 }
 
@@ -121,10 +122,14 @@ fn part(
         let advice = "give it at most four axes: rows, channels, height, width";
         return Err(TableError::new(x_name, problem, advice));
     };
-    // A stated shape applies to the elements in their stored order.
-    let values = match is_channels_last && reading.shape.is_none() {
-        true => features.values.transposed(&features.shape, &[0, 3, 1, 2]),
-        false => features.values,
+    let is_channels_last = match reading.shape {
+        Some(stated) => is_transposed(&x_name, axes, stated)?,
+        None => is_channels_last,
+    };
+    let values = match (is_channels_last, axes.len()) {
+        (true, 3) => features.values.transposed(&features.shape, &[0, 3, 1, 2]),
+        (true, _) => features.values.transposed(&features.shape, &[0, 2, 1]),
+        (false, _) => features.values,
     };
     let rows = Rows::Array(y_name);
     let part = Part {
@@ -164,6 +169,42 @@ fn layout(axes: &[usize]) -> Option<([usize; 3], bool)> {
         [a, b, c] => ([a, b, c], false),
         _ => return None,
     })
+}
+
+/// Checks whether channels come last in rows of the array `name` with these `axes`, and first in
+/// the `stated` shape.
+///
+/// # Errors
+/// Returns an error if the rows have several channels that the axes do not name. Whether the row
+/// has as many elements as the shape is not checked.
+fn is_transposed(name: &str, axes: &[usize], stated: Extent<3>) -> Result<bool, TableError> {
+    let Extent([channels, height, width]) = stated;
+    let plane = height * width;
+    let elements: usize = axes.iter().product();
+    let is_first = match *axes {
+        [a, b, c] => [a, b, c] == stated.0,
+        [a, b] => a == channels && b == plane,
+        _ => true,
+    };
+    let is_last = match *axes {
+        [a, b, c] => [a, b, c] == [height, width, channels],
+        [a, b] => a == plane && b == channels,
+        _ => false,
+    };
+    // One channel leaves only the order in which the elements are stored.
+    if is_first || channels == 1 || elements != channels * plane {
+        return Ok(false);
+    }
+    match is_last {
+        true => Ok(true),
+        false => {
+            let problem = format!(
+                "has samples of shape {axes:?}, which have not the channels of the shape {stated} first or last"
+            );
+            let advice = "give the shape as channels, height and width, or arrange the array";
+            Err(TableError::new(name, problem, advice))
+        }
+    }
 }
 
 /// Returns the index along each axis of the element at `index` of an array of `shape`.
@@ -241,6 +282,35 @@ mod tests {
         let parts = read_all(&four).unwrap();
         assert_eq!(parts.test.unwrap().labels, [0, 1]);
         assert_eq!(parts.train.labels, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_stated_shape_moves_channels_that_come_last() {
+        let read_as = |axes: &[usize], shape: &str| {
+            let reading = Reading {
+                shape: Some(shape.parse().unwrap()),
+                ..Reading::default()
+            };
+            let arrays = vec![("x", bytes(axes)), ("y", bytes(&axes[..1]))];
+            let parts = read(&mut Arrays(arrays), &reading);
+            parts.map(|parts| [1, 2, 3].map(|at| parts.train.values.get(at)))
+        };
+        // The stored order, or every third and every second element.
+        for (axes, shape, values) in [
+            (&[1, 3, 4, 5][..], "3x4x5", [1.0, 2.0, 3.0]),
+            (&[1, 4, 5, 3], "3x4x5", [3.0, 6.0, 9.0]),
+            (&[1, 64, 3], "3x1x64", [3.0, 6.0, 9.0]),
+            (&[1, 64, 2], "2x8x8", [2.0, 4.0, 6.0]),
+            (&[1, 2, 64], "2x8x8", [1.0, 2.0, 3.0]),
+            (&[1, 6, 8], "1x4x12", [1.0, 2.0, 3.0]),
+            (&[1, 60], "3x4x5", [1.0, 2.0, 3.0]),
+        ] {
+            assert_eq!(read_as(axes, shape).unwrap(), values, "{axes:?} {shape}");
+        }
+        for (axes, shape) in [(&[1, 4, 5, 3][..], "5x4x3"), (&[1, 64, 3], "2x8x12")] {
+            let error = read_as(axes, shape).unwrap_err().to_string();
+            assert!(error.contains("channels of the shape"), "{error}");
+        }
     }
 
     #[test]

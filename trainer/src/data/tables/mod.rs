@@ -8,6 +8,7 @@
 mod array;
 mod assemble;
 mod classes;
+mod columns;
 mod csv;
 mod error;
 mod holdout;
@@ -60,11 +61,22 @@ impl Tables {
     /// formats.
     ///
     /// # Errors
-    /// Returns an error if it is a file of another format, or of one that does not hold a dataset.
+    /// Returns an error if it is a file of another format, or of one that does not hold a dataset, or
+    /// no regular file.
     pub fn of(path: &Path) -> Result<Option<Self>, TableError> {
         let format = match (path.is_dir(), path.is_file()) {
             (true, _) => Self::of_folder(path),
             (_, true) => Some(Self::of_file(path)?),
+            // A FIFO or a device could be read once at most, or without end.
+            _ if path.exists() => {
+                let name = path.display().to_string();
+                let problem = "is not a regular file or a folder";
+                return Err(TableError::new(
+                    name,
+                    problem,
+                    "copy its contents into a file",
+                ));
+            }
             _ => None,
         };
         let own = |format| Self {

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 
 use super::array::{Array, Values};
 use super::error::TableError;
+use crate::memory;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -28,12 +29,17 @@ struct Header {
     shape: Vec<usize>,
 }
 
-/// Reads the array `name` from `reader`.
+/// Reads the array `name` from `reader`, which holds `declared` bytes, header included, if that is
+/// known.
 ///
 /// # Errors
 /// Returns an error that begins with `name` if the array is truncated, is followed by other data,
-/// or is not one of numbers.
-pub(super) fn read(name: &str, reader: &mut dyn Read) -> Result<Array, TableError> {
+/// or is not one of numbers, or if there is not enough memory for what its header declares.
+pub(super) fn read(
+    name: &str,
+    reader: &mut dyn Read,
+    declared: Option<u64>,
+) -> Result<Array, TableError> {
     let header = read_header(name, reader)?;
     let size = element_size(name, &header)?;
     let too_large = || {
@@ -50,7 +56,8 @@ pub(super) fn read(name: &str, reader: &mut dyn Read) -> Result<Array, TableErro
     let bytes = bytes
         .filter(|&bytes| bytes <= MOST_BYTES)
         .ok_or_else(too_large)?;
-    let mut elements = Vec::new();
+    check_room(name, bytes, declared)?;
+    let mut elements = Vec::with_capacity(bytes + 1);
     let mut bounded = reader.take(bytes as u64 + 1);
     bounded
         .read_to_end(&mut elements)
@@ -66,7 +73,7 @@ pub(super) fn read(name: &str, reader: &mut dyn Read) -> Result<Array, TableErro
         let problem = "has more elements than its header says";
         return Err(TableError::new(name, problem, "save one array per file"));
     }
-    let values = decode(&header.kind, header.big_endian, &elements);
+    let values = decode(&header.kind, header.big_endian, elements);
     let Header { fortran, shape, .. } = header;
     let values = match fortran && shape.len() > 1 {
         true => {
@@ -77,6 +84,25 @@ pub(super) fn read(name: &str, reader: &mut dyn Read) -> Result<Array, TableErro
         false => values,
     };
     Ok(Array { shape, values })
+}
+
+/// Checks that `bytes` of elements can be in what holds `declared` bytes, and in memory, before any
+/// of them is unpacked.
+fn check_room(name: &str, bytes: usize, declared: Option<u64>) -> Result<(), TableError> {
+    if let Some(declared) = declared.filter(|&declared| declared < bytes as u64) {
+        let problem = format!(
+            "is truncated: its header declares {bytes} bytes of elements, but the file only {declared} in all"
+        );
+        return Err(TableError::new(name, problem, "save it again"));
+    }
+    if memory::require(bytes, name).is_err() {
+        let problem = format!(
+            "declares {} MiB of elements, more than the memory that is available",
+            bytes.div_ceil(1 << 20)
+        );
+        return Err(TableError::new(name, problem, "save fewer rows"));
+    }
+    Ok(())
 }
 
 /// Returns the error for a failure to read or decompress the array `name`.
@@ -201,7 +227,7 @@ fn element_size(name: &str, header: &Header) -> Result<usize, TableError> {
 }
 
 /// Returns the elements in `bytes`, of numpy's type `kind`, one that has an [`element_size`].
-pub(super) fn decode(kind: &str, big: bool, bytes: &[u8]) -> Values {
+pub(super) fn decode(kind: &str, big: bool, elements: Vec<u8>) -> Values {
     /// Converts each `N` bytes.
     fn numbers<const N: usize, T>(bytes: &[u8], big: bool, from: fn([u8; N]) -> T) -> Vec<T> {
         let (elements, _) = bytes.as_chunks::<N>();
@@ -213,6 +239,7 @@ pub(super) fn decode(kind: &str, big: bool, bytes: &[u8]) -> Values {
         };
         elements.iter().map(number).collect()
     }
+    let bytes = &elements[..];
     match kind {
         "i1" => Values::SignedBytes(numbers(bytes, big, i8::from_le_bytes)),
         "u2" => Values::Integers(numbers(bytes, big, |it| u16::from_le_bytes(it).into())),
@@ -225,7 +252,8 @@ pub(super) fn decode(kind: &str, big: bool, bytes: &[u8]) -> Values {
         "i8" => Values::Integers(numbers(bytes, big, i64::from_le_bytes)),
         "f4" => Values::Singles(numbers(bytes, big, f32::from_le_bytes)),
         "f8" => Values::Doubles(numbers(bytes, big, f64::from_le_bytes)),
-        _ => Values::Bytes(bytes.to_vec()),
+        // Bytes are not copied.
+        _ => Values::Bytes(elements),
     }
 }
 
@@ -246,7 +274,7 @@ mod tests {
     }
 
     fn array(bytes: &[u8]) -> Result<Array, String> {
-        read("x of a.npz", &mut &bytes[..]).map_err(|error| error.to_string())
+        read("x of a.npz", &mut &bytes[..], None).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -322,6 +350,10 @@ mod tests {
             let is_said = error.contains("truncated") || error.contains("ends within its header");
             assert!(error.starts_with("x of a.npz ") && is_said, "{error}");
         }
+        let bomb = file(&header("|u1", false, "(1000000,)"), &[0; 9]);
+        let error = read("x of a.npz", &mut &bomb[..], Some(bomb.len() as u64)).unwrap_err();
+        let words = "declares 1000000 bytes of elements, but the file only";
+        assert!(error.to_string().contains(words), "{error}");
         let records =
             "{'descr': [('a', '<f4'), ('b', '<i4')], 'fortran_order': False, 'shape': (2,)}";
         for (bytes, words) in [

@@ -64,7 +64,8 @@ impl Source for Npz {
                 let advice = "save it again with numpy.savez or numpy.savez_compressed";
                 TableError::new(&shown, problem, advice)
             })?;
-        npy::read(&shown, &mut entry)
+        let declared = entry.size();
+        npy::read(&shown, &mut entry, Some(declared))
     }
 }
 
@@ -110,9 +111,10 @@ impl Source for NpyFolder {
 
     fn array(&mut self, key: &str) -> Result<Array, TableError> {
         let path = self.folder.join(format!("{key}{ENDING}"));
-        let file = regular_length(&path).and_then(|_| File::open(&path));
-        let file = file.map_err(|error| TableError::read(&path, error))?;
-        npy::read(&path.display().to_string(), &mut BufReader::new(file))
+        let opened = regular_length(&path).and_then(|length| Ok((length, File::open(&path)?)));
+        let (length, file) = opened.map_err(|error| TableError::read(&path, error))?;
+        let mut reader = BufReader::new(file);
+        npy::read(&path.display().to_string(), &mut reader, Some(length))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rows of features with their labels, before features become bytes.
 
 use super::array::Values;
+use crate::data::dataset::Note;
 
 /// Rows of features with their labels.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Rows {
         match self {
             Self::Array(name) => format!("label {row} (from 0) in {name}"),
             Self::Lines { file, lines } => format!("the label in line {} of {file}", lines[row]),
-            Self::Folders(name) => name.clone(),
+            Self::Folders(name) => format!("a picture in {name}"),
         }
     }
 }
@@ -85,6 +86,8 @@ pub(super) struct Parts {
     pub(super) class_names: Vec<String>,
     /// The column of labels, if the files are tables.
     pub(super) label: Option<String>,
+    /// What in the files was left out, or may not be meant as it was read.
+    pub(super) notes: Vec<Note>,
 }
 
 impl Parts {

@@ -2,7 +2,7 @@
 //!
 //! The classes are the names of the folders, in alphabetical order. A folder `train` and a folder
 //! `test` with the same classes are the parts of the dataset. Pictures have one channel if all are
-//! grey, and three otherwise; transparency is ignored. Other files are ignored, too.
+//! grey, and three otherwise; transparency is ignored. Other files are left out, which is noted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use super::classes;
 use super::error::TableError;
 use super::part::{Labels, Parts, Rows, Written};
 use crate::atomic::FileError;
+use crate::data::dataset::Note;
 use crate::data::reading::{Extent, Reading};
 
 /// The endings of pictures.
@@ -31,6 +32,8 @@ struct Pictures {
     is_grey: bool,
     /// The first picture and its size, (width, height).
     first: (PathBuf, [u32; 2]),
+    /// What is no picture where one is expected.
+    others: Vec<PathBuf>,
 }
 
 /// Checks whether `folder`, or its part `train`, has subfolders with pictures.
@@ -44,7 +47,7 @@ fn has_classes(folder: &Path) -> bool {
     let mut pictures = classes
         .iter()
         .map(|class| pictures(class).unwrap_or_default());
-    pictures.any(|found| !found.is_empty())
+    pictures.any(|(found, _)| !found.is_empty())
 }
 
 /// Reads the dataset in `folder`.
@@ -66,10 +69,13 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Result<Parts, TableError
     if let Some(test) = &test {
         check_size(&test.first, &train.first)?;
     }
+    let parts = [Some(&train), test.as_ref()];
+    let notes = parts.into_iter().flatten().filter_map(Pictures::note);
+    let notes = notes.collect();
     let is_grey = train.is_grey && test.as_ref().is_none_or(|test| test.is_grey);
     let train = train.written(is_grey);
     let test = test.map(|test| test.written(is_grey));
-    let (train, test, class_names) = classes::named_alike(train, test)?;
+    let (train, test, class_names) = classes::named_alike(train, test, &reading.class_names)?;
     Ok(Parts {
         train,
         test,
@@ -77,6 +83,7 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Result<Parts, TableError
         is_flat: false,
         class_names,
         label: None,
+        notes,
     })
 }
 
@@ -94,19 +101,27 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, TableError> {
     Ok(paths)
 }
 
-/// Returns the pictures in `folder`; none if it is a file.
-fn pictures(folder: &Path) -> Result<Vec<PathBuf>, TableError> {
+/// Returns the pictures in `folder`, and what else is in it; nothing if it is a file.
+fn pictures(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), TableError> {
     if !folder.is_dir() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
-    let mut paths = entries(folder)?;
-    paths.retain(|path| {
+    let is_picture = |path: &PathBuf| {
         let ending = path
             .extension()
             .map(|it| it.to_string_lossy().to_ascii_lowercase());
         ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
-    });
-    Ok(paths)
+    };
+    Ok(entries(folder)?.into_iter().partition(is_picture))
+}
+
+/// Formats how many things of a kind there are, and the first of them; `None` if there are none.
+fn counted(paths: &[&PathBuf], [one, many]: [&str; 2]) -> Option<String> {
+    let first = paths.first()?.display();
+    Some(match paths.len() {
+        1 => format!("1 {one} ({first})"),
+        count => format!("{count} {many} (the first is {first})"),
+    })
 }
 
 /// Checks that the picture `found` has the size of the picture `first`.
@@ -127,13 +142,16 @@ impl Pictures {
     /// Reads the pictures in the folders of `folder`.
     fn read(folder: &Path, reading: &Reading) -> Result<Self, TableError> {
         let mut found: Option<Self> = None;
-        for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        let (classes, mut others): (Vec<_>, Vec<_>) =
+            entries(folder)?.into_iter().partition(|path| path.is_dir());
+        for class in classes {
             let name = class
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            let paths = pictures(&class)?;
+            let (paths, beside) = pictures(&class)?;
+            others.extend(beside);
             if paths.is_empty() {
                 let advice = "put PNG or JPEG files there, or remove the folder";
                 return Err(TableError::new(
@@ -151,6 +169,7 @@ impl Pictures {
                     labels: Vec::new(),
                     is_grey: true,
                     first: first.clone(),
+                    others: Vec::new(),
                 });
                 check_size(&first, &all.first)?;
                 all.is_grey &= !picture.color().has_color();
@@ -162,9 +181,42 @@ impl Pictures {
                 }
             }
         }
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             let advice = "put a folder of PNG or JPEG files per class there";
             TableError::new(folder.display().to_string(), "has no pictures", advice)
+        })?;
+        Ok(Self { others, ..found })
+    }
+
+    /// Returns a note on what was left out, if anything was.
+    fn note(&self) -> Option<Note> {
+        let others = |kind: &dyn Fn(&Path) -> bool| -> Vec<&PathBuf> {
+            self.others.iter().filter(|path| kind(path)).collect()
+        };
+        let kinds = [
+            counted(
+                &others(&Path::is_file),
+                [
+                    "file that is no PNG or JPEG picture of a class",
+                    "files that are no PNG or JPEG pictures of a class",
+                ],
+            ),
+            counted(
+                &others(&Path::is_dir),
+                ["folder within a class", "folders within classes"],
+            ),
+            counted(
+                &others(&|path| !path.is_file() && !path.is_dir()),
+                [
+                    "link or device that is no file",
+                    "links or devices that are no files",
+                ],
+            ),
+        ];
+        let kinds: Vec<String> = kinds.into_iter().flatten().collect();
+        (!kinds.is_empty()).then(|| Note {
+            text: format!("warning: {}: left out {}", self.folder, kinds.join(", ")),
+            column: None,
         })
     }
 
@@ -232,6 +284,10 @@ mod tests {
         fs::write(at("cat/.hidden.png"), "").unwrap();
         assert!(is_one(folder.path()));
         let parts = read_all(folder.path()).unwrap();
+        let [note] = &parts.notes[..] else {
+            panic!("{:?}", parts.notes)
+        };
+        assert!(note.text.contains("left out 1 file that") && note.text.contains("notes.txt"));
         assert_eq!(
             (parts.shape, parts.class_names),
             ([1, 2, 3], vec!["cat".into(), "dog".into()])
@@ -239,6 +295,21 @@ mod tests {
         assert_eq!(parts.train.labels, [0, 0, 1]);
         let expected = [0, 50, 100].map(|value| [0, 1, 2, 10, 11, 12].map(|more| value + more));
         assert_eq!(parts.train.values, Values::Bytes(expected.concat()));
+
+        // What is no picture of a class is counted by kind.
+        grey(&at("dog/more/1.png"), [3, 2], 0);
+        fs::write(at("dog/1.bmp"), "BM").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("nowhere.png", at("dog/3.png")).unwrap();
+        let notes = read_all(folder.path()).unwrap().notes;
+        for words in ["2 files", "cat/notes.txt", "1 folder", "dog/more"] {
+            assert!(notes[0].text.contains(words), "{words}: {notes:?}");
+        }
+        #[cfg(unix)]
+        assert!(
+            notes[0].text.contains("1 link or device that is no file"),
+            "{notes:?}"
+        );
 
         // One colour picture makes all of them have three channels.
         let pixel = |x, y| Rgb([x as u8, y as u8, 9]);

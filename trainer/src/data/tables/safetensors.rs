@@ -80,7 +80,7 @@ impl Source for Tensors {
         };
         Ok(Array {
             shape: view.shape().to_vec(),
-            values: npy::decode(kind, false, view.data()),
+            values: npy::decode(kind, false, view.data().to_vec()),
         })
     }
 }

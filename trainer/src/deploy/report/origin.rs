@@ -99,6 +99,10 @@ impl ModelReport {
             layer.name = Some(origin.name.clone());
             layer.inserted = origin.inserted;
             layer.inserted_nonzeros = origin.inserted_nonzeros;
+            // A constant channel makes a layer read more than the architecture says, too.
+            layer.grouped = layer.window.is_some()
+                && origin.inserted_nonzeros == 0
+                && (1..layer.original_inputs).contains(&origin.original_inputs);
             layer.original_inputs = origin.original_inputs;
             if !origin.inserted {
                 let own = layer.nonzeros - origin.inserted_nonzeros.min(layer.nonzeros);
@@ -129,6 +133,44 @@ mod tests {
     use crate::graph::{Padding, Window};
     use crate::network::initial;
     use crate::pruning::Masks;
+
+    #[test]
+    fn a_convolution_in_groups_is_shown_by_the_channels_of_a_group() {
+        let mut graph = Graph::new("grouped", [4, 8, 8]);
+        let window = Window::new(3, 1, Padding::Same, [8, 8]).unwrap();
+        let conv = Operation::Conv {
+            channels: 4,
+            window,
+            groups: 4,
+            bias: true,
+        };
+        graph.push("first", conv).unwrap();
+        graph.push("flat", Operation::Flatten).unwrap();
+        let dense = Operation::Dense {
+            units: 3,
+            bias: true,
+        };
+        graph.push("scores", dense).unwrap();
+        let (state, masks) = (initial::state(&graph, 3), Masks::dense(&graph));
+        let network = fold::fold(&graph, &state, &masks, &(0.0, 1.0).into()).unwrap();
+        let network = order::sorted(&strip::strip(&network));
+        let encodings = vec![Encoding::Csr; network.layers.len()];
+        let image: Vec<u8> = (0..=255).collect();
+        let quantized = quantize(&network, &[&image], WeightType::Int(8), &encodings);
+        let spec = quantized.unwrap().spec;
+        let bytes = AlignedBytes::copy_from(&write(&spec).unwrap());
+        let model = Model::parse(&bytes).unwrap();
+        let mut found = report::report(&model, Path::new("m.rfy"), Core::M4, None);
+        assert_eq!(found.layers[0].shape(), "4 x 4 x 3 x 3");
+        found.named(&origins(&graph, &network, &spec));
+        let shapes = found
+            .layers
+            .iter()
+            .map(|layer| [layer.original_shape(), layer.shape()]);
+        let shapes: Vec<[String; 2]> = shapes.collect();
+        assert_eq!(shapes[0], ["4 x 1 x 3 x 3", "4 x 1 x 3 x 3"]);
+        assert_eq!(shapes[1], ["3 x 256", "3 x 256"]);
+    }
 
     /// Tests a padded convolution of pixels with a mean other than 0, for which folding inserts a
     /// layer and a constant channel.

@@ -171,7 +171,7 @@ pub(super) fn valid() -> Padding {
 }
 
 /// The forms of a padding.
-const PADDINGS: &str = "\"valid\", \"same\", the number of zeros on each side, or a list of the zeros above, left, below and right";
+const PADDINGS: &str = "\"valid\", \"same\", the number of zeros on each side (at most 65535), or a list of the zeros above, left, below and right";
 
 /// Deserialises a padding: a word, the number of zeros on each side, or four such numbers.
 pub(super) fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Error> {

@@ -133,8 +133,8 @@ pub(super) fn read(text: &str) -> Result<(Preamble, Vec<LayerEntry>), Fault> {
         return Err(Fault::new(top.name.span().start, None, reason));
     }
     if let Some(scale) = &top.normalisation {
-        let InputShape([channels, ..]) = *top.input.get_ref();
-        let checked = scale.get_ref().check(channels);
+        let InputShape(shape) = *top.input.get_ref();
+        let checked = scale.get_ref().check_for(&shape);
         checked.map_err(|error| {
             Fault::new(scale.span().start, None, format!("normalisation: {error}"))
         })?;

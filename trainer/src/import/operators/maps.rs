@@ -291,7 +291,12 @@ fn unsigned<const N: usize>(numbers: [i64; N]) -> Result<[usize; N], String> {
     let mut result = [0; N];
     for (to, &number) in result.iter_mut().zip(&numbers) {
         *to = u16::try_from(number)
-            .map_err(|_| format!("its window has the number {number}, which is out of range"))?
+            .map_err(|_| {
+                format!(
+                    "its window or padding has the number {number}, but must be from 0 to {}",
+                    u16::MAX
+                )
+            })?
             .into();
     }
     Ok(result)

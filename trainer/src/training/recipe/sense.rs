@@ -44,14 +44,15 @@ impl Recipe {
         let refuse = |reason| Err(TrainError::value("batch", batch, reason));
         if batch > data.train.len() {
             return refuse(format!(
-                "must be between 1 and {}, the number of training images of {}",
+                "must be between 1 and {}, the number of training {} of {}",
                 data.train.len(),
+                data.noun(),
                 data.name
             ));
         }
         if let (1, Some(norm)) = (batch, needs_two_images(graph)) {
             return refuse(format!(
-                "must be at least 2: batch norm {norm} of {} computes a variance over the images",
+                "must be at least 2: batch norm {norm} of {} computes a variance over the batch",
                 graph.name()
             ));
         }
