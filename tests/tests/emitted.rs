@@ -366,6 +366,7 @@ fn compiled_code_converts_numbers_as_the_engine_does() {
         },
         layers: vec![identity(Operation::Dense, 12)],
     };
+    let names: Vec<String> = (0..12).map(|class| format!("\"{class}\\")).collect();
     let ranges = [(-1.0, 2.5), (0.0, 4095.0), (7.0, 7.0)];
     let maps = |count: usize| -> Vec<ByteMap> {
         let ranges = ranges.iter().cycle().take(count);
@@ -379,8 +380,16 @@ fn compiled_code_converts_numbers_as_the_engine_does() {
         let container = with_units(&write(&network).expect("it fits"), &units).expect("it fits");
         let container = AlignedBytes::copy_from(&container);
         let engine = Engine::new(Model::parse(&container).expect("valid")).expect("aligned");
-        let source = rust(&network, "model.rfy", 7).expect("it fits") + &emit::units(&units);
+        let source = rust(&network, "model.rfy", 7).expect("it fits")
+            + &emit::units(&units)
+            + &emit::names(&names);
         writeln!(library, "pub mod network_{count} {{\n{source}}}").expect("a string");
+        writeln!(
+            main,
+            "    println!(\"{{:?}}\", library::network_{count}::CLASSES);"
+        )
+        .expect("a string");
+        expected.push(format!("{names:?}"));
         let mut random = Random::new(count as u64);
         for _ in 0..20 {
             let value = |_| random.below(20_000) as f32 / 1_000.0 - 8.0;
@@ -423,6 +432,7 @@ fn compiled_c_converts_numbers_as_the_engine_does() {
         input: Shape::flat(6),
         layers: vec![identity(Operation::Dense, 6)],
     };
+    let names = ["a", "\"", "\\", "%d??/", "\u{e9}1", "*/"].map(str::to_owned);
     let units = UnitsSpec {
         output_step: 0.0123,
         maps: vec![
@@ -434,8 +444,9 @@ fn compiled_c_converts_numbers_as_the_engine_does() {
     let container = with_units(&write(&network).expect("it fits"), &units).expect("it fits");
     let container = AlignedBytes::copy_from(&container);
     let engine = Engine::new(Model::parse(&container).expect("valid")).expect("aligned");
-    let source =
-        c(&network, "net", "model.rfy", 7).expect("it fits") + &emit::units_in_c("net", &units);
+    let source = c(&network, "net", "model.rfy", 7).expect("it fits")
+        + &emit::units_in_c("net", &units)
+        + &emit::names_in_c("net", &names);
     fs::write(folder.path().join("net.h"), source).expect("the folder is writable");
 
     let mut random = Random::new(3);
@@ -443,7 +454,7 @@ fn compiled_c_converts_numbers_as_the_engine_does() {
     for _ in 0..200 {
         rows.push([(); 6].map(|()| random.below(20_000) as f32 / 4_000.0 - 1.5));
     }
-    let mut expected = Vec::new();
+    let mut expected = vec![names.concat()];
     let mut main = "#include <stdio.h>\n#include <string.h>\n#include \"net.h\"\n
 static void print(const uint32_t bits[6])
 {
@@ -464,6 +475,11 @@ static void print(const uint32_t bits[6])
 
 int main(void)
 {
+    static const char *const names[6] = NET_CLASSES;
+    for (int i = 0; i < 6; i++) {
+        printf(\"%s\", names[i]);
+    }
+    printf(\"\\n\");
 "
     .to_owned();
     for row in &rows {

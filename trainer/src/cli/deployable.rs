@@ -9,7 +9,7 @@ use super::bar::Bar;
 use super::console::Console;
 use super::network::{self, MaskSource, Named};
 use super::reading::Asked;
-use super::{reading, run_data, scale, usage};
+use super::{labels, reading, run_data, scale, usage};
 use crate::data::Dataset;
 use crate::deploy::emit::Language;
 use crate::deploy::export::{Code, Export};
@@ -52,6 +52,8 @@ pub(super) struct Given<'a> {
     pub(super) reading: &'a reading::Options,
     /// The normalisation of inputs.
     pub(super) scale: &'a scale::Options,
+    /// `--labels`.
+    pub(super) labels: Option<&'a str>,
 }
 
 impl Given<'_> {
@@ -120,12 +122,13 @@ impl Deployable {
             ..Asked::default()
         };
         let is_stated = asked.is_stated();
-        let data = reading::load_as(name, &given.reading.reading(), asked, console)?;
+        let mut data = reading::load_as(name, &given.reading.reading(), asked, console)?;
         given.reading.note_unused(&data, console);
         if !is_stated {
             reading::note_assumed(&network.shown(), &data, console);
         }
         let (trained, accuracy) = network.evaluated(&data, console)?;
+        name_classes(&mut data, given.labels, &trained)?;
         Ok(Self::Alone(Box::new(Alone {
             trained,
             data,
@@ -147,7 +150,7 @@ impl Deployable {
     /// `board`, if any.
     pub(super) fn container(
         &self,
-        (given, board): (Option<&str>, Option<&str>),
+        (given, board): (&Given<'_>, Option<&str>),
         options: &Options,
         path: &Path,
         accept: &mut dyn FnMut(&[u8]) -> Result<(), String>,
@@ -155,11 +158,12 @@ impl Deployable {
     ) -> Result<ExportReport> {
         match self {
             Self::Run(run) => {
-                let data = run_data::load(run, given, console)?;
+                let mut data = run_data::load(run, given.data, console)?;
+                name_classes(&mut data, given.labels, run.trained())?;
                 let spinner = exporting(path, console);
                 let accept = &mut aside(&spinner, accept);
                 let exported = run.export_if(board, &data, options, path, accept);
-                exported.map_err(|error| run_data::of_data(error, given))
+                exported.map_err(|error| run_data::of_data(error, given.data))
             }
             Self::Alone(alone) => {
                 let export = Export {
@@ -175,14 +179,15 @@ impl Deployable {
     /// Exports to code in a language, in the file `path`.
     pub(super) fn code(
         &self,
-        given: Option<&str>,
+        given: &Given<'_>,
         options: &Options,
         (language, path): (Language, &Path),
         console: &Console,
     ) -> Result<Code> {
         let found: Result<Code, DeployError> = match self {
             Self::Run(run) => {
-                let data = run_data::load(run, given, console)?;
+                let mut data = run_data::load(run, given.data, console)?;
+                name_classes(&mut data, given.labels, run.trained())?;
                 let _spinner = exporting(path, console);
                 run.export_code(language, &data, options, path)
             }
@@ -192,8 +197,17 @@ impl Deployable {
                 alone.export(options).code(language, name, path)
             }
         };
-        found.map_err(|error| run_data::of_data(error, given))
+        found.map_err(|error| run_data::of_data(error, given.data))
     }
+}
+
+/// Names the classes of `data` as `labels`, the value of --labels, says, if it is given, for the
+/// network `trained`.
+fn name_classes(data: &mut Dataset, labels: Option<&str>, trained: &Trained) -> Result<()> {
+    if let Some(labels) = labels {
+        data.class_names = labels::read(labels, trained.graph().classes())?;
+    }
+    Ok(())
 }
 
 /// Shows that the file `path` is being made, on a terminal.

@@ -88,6 +88,7 @@ impl Arguments {
             data: self.data.as_deref(),
             reading: &self.reading,
             scale: &self.scale,
+            labels: None,
         }
     }
 }

@@ -76,6 +76,10 @@ pub(super) struct Arguments {
     reading: reading::Options,
     #[command(flatten)]
     scale: scale::Options,
+    /// Names of the classes, separated by commas, or a file with a name per line, for code and for
+    /// `rarefy new` [default: those of the data, if they have names]
+    #[arg(long, value_name = "NAMES|FILE")]
+    labels: Option<String>,
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
@@ -178,6 +182,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         data: arguments.data.as_deref(),
         reading: &arguments.reading,
         scale: &arguments.scale,
+        labels: arguments.labels.as_deref(),
     };
     let deployable = Deployable::open(given, console)?;
     let out = out(arguments)?;
@@ -185,7 +190,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let name = deployable.data_name(given.data);
     overwrite::check("-o", &out, kind, overwrite::of_data(&name))?;
     if let Some(language) = language {
-        return code(&deployable, &options, (language, &out), arguments, console);
+        return code(
+            (&deployable, &given),
+            &options,
+            (language, &out),
+            arguments,
+            console,
+        );
     }
     let chip = chip(arguments)?;
     let name = arguments.board.as_deref();
@@ -193,7 +204,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         chip.as_ref()
             .map_or(Ok(()), |chip| fits::check(chip, bytes, console))
     };
-    let report = deployable.container((given.data, name), &options, &out, &mut accept, console)?;
+    let report = deployable.container((&given, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
     console.result(
         &report,
@@ -352,14 +363,13 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
 
 /// Writes the network as code in a language.
 fn code(
-    network: &Deployable,
+    (network, given): (&Deployable, &Given<'_>),
     options: &Options,
     (language, out): (Language, &Path),
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
-    let data = arguments.data.as_deref();
-    let code = network.code(data, options, (language, out), console)?;
+    let code = network.code(given, options, (language, out), console)?;
     note_loss(&code.report, options.weights, console);
     let board = match chip(arguments)? {
         Some(chip) => chip,

@@ -33,6 +33,7 @@ mod hyperparameters;
 mod import;
 mod inspect;
 mod interrupt;
+mod labels;
 mod measure;
 mod measured;
 mod model;

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Line, Next};
-use super::{chips, usage};
+use super::{chips, labels, usage};
 use crate::data::Dataset;
 use crate::device::{
     Board, Boards, Chip, Compiler, Machine, Project, Toolchain, check_runner, engine_features,
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     chip: Option<String>,
     /// Names of the classes, separated by commas, or a file with a name per line [default: those
-    /// of the data, if they have names]
+    /// given to `export`, or else those of the data, if they have names]
     #[arg(long, value_name = "NAMES|FILE")]
     labels: Option<String>,
     /// Dataset to take the input from: a name listed by `rarefy data list`, or a path as in
@@ -85,9 +85,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let board = board(arguments)?;
     let data = data(&file, arguments, console)?;
     let input = input(data.as_ref(), model.inputs(), arguments.sample)?;
+    let recorded = file.companion().map_or(&[][..], |it| it.data.class_names());
     let labels = match &arguments.labels {
-        Some(given) => labels(given, model.outputs())?,
-        None => data.map_or_else(Vec::new, |data| data.class_names),
+        Some(given) => labels::read(given, model.outputs())?,
+        None if recorded.is_empty() => data.map_or_else(Vec::new, |data| data.class_names),
+        None => recorded.to_vec(),
     };
     // Data with fewer classes than the network has outputs names only some of them.
     let labels = match labels.len() == model.outputs() {
@@ -175,26 +177,6 @@ fn input(data: Option<&Dataset>, inputs: usize, number: Option<usize>) -> Result
         bytes: data.test.image(number).to_vec(),
         what: format!("test image {number} of {}", data.name),
     })
-}
-
-/// Returns the names of the `outputs` classes that --labels gives.
-fn labels(given: &str, outputs: usize) -> Result<Vec<String>> {
-    let path = Path::new(given);
-    let text = match path.is_file() {
-        true => crate::atomic::read(path)?,
-        false => given.replace(',', "\n").into_bytes(),
-    };
-    let text = String::from_utf8(text)
-        .map_err(|_| anyhow!("--labels {given} is not text; give a name per line"))?;
-    let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-    let names: Vec<String> = names.map(str::to_owned).collect();
-    if names.len() != outputs {
-        return Err(usage::wrong(format!(
-            "--labels {given} has {} names, but the network has {outputs} classes: give as many, separated by commas, or a file with a name per line",
-            names.len()
-        )));
-    }
-    Ok(names)
 }
 
 /// Returns how `cargo run` finds this program: by its name, if that is this program, or by its path.

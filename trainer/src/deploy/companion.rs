@@ -58,6 +58,9 @@ pub struct Origin {
     pub pixel_mean: PerChannel,
     /// The standard deviation of pixel / 255 that the network was trained with.
     pub pixel_std: PerChannel,
+    /// The names of the classes, unless they are those in `reading`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// How the files of the dataset were read.
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
     pub reading: Reading,
@@ -79,8 +82,21 @@ impl Origin {
             classes: data.classes,
             pixel_mean: pixels.mean.clone(),
             pixel_std: pixels.std.clone(),
+            labels: match data.class_names == data.reading.class_names {
+                true => Vec::new(),
+                false => data.class_names.clone(),
+            },
             reading: data.reading.clone(),
             only_calibrated,
+        }
+    }
+
+    /// Returns the names of the classes; empty if they have none.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        match self.labels.is_empty() {
+            true => &self.reading.class_names,
+            false => &self.labels,
         }
     }
 

@@ -180,19 +180,12 @@ impl<'a> Export<'a> {
         let Prepared { written, report } = prepared.map_err(|error| self.too_many(error))?;
         let checksum = rarefy_format::container_checksum(&written.bytes);
         let spec = &written.quantized.spec;
-        let units = self.units(&written);
-        let prefix = emit::prefix(path);
-        let (source, units) = match language {
-            Language::Rust => (
-                emit::rust(spec, name, checksum),
-                units.as_ref().map(emit::units),
-            ),
-            Language::C => (
-                emit::c(spec, &prefix, name, checksum),
-                units.map(|units| emit::units_in_c(&prefix, &units)),
-            ),
+        let source = match language {
+            Language::Rust => emit::rust(spec, name, checksum),
+            Language::C => emit::c(spec, &emit::prefix(path), name, checksum),
         };
-        let source = source.map_err(DeployError::Emit)? + &units.unwrap_or_default();
+        let meaning = self.meaning(&written, language, path);
+        let source = source.map_err(DeployError::Emit)? + &meaning;
         atomic::write(path, source.as_bytes())?;
         let instead = match options == self.options {
             true => Some(written.bytes.clone()),
@@ -207,6 +200,26 @@ impl<'a> Export<'a> {
             report,
             instead,
         })
+    }
+
+    /// Returns the part of the code in the file `path` that says what the numbers of the network
+    /// `written` stand for: the names of the classes and the units, as far as they are known.
+    fn meaning(&self, written: &Written, language: Language, path: &Path) -> String {
+        let (units, prefix) = (self.units(written), emit::prefix(path));
+        let names = &self.data.class_names;
+        // Data with fewer classes than the network has outputs names only some of them.
+        let names = (names.len() == self.trained.graph().classes()).then_some(names);
+        let [names, units] = match language {
+            Language::Rust => [
+                names.map(|names| emit::names(names)),
+                units.as_ref().map(emit::units),
+            ],
+            Language::C => [
+                names.map(|names| emit::names_in_c(&prefix, names)),
+                units.map(|units| emit::units_in_c(&prefix, &units)),
+            ],
+        };
+        names.unwrap_or_default() + &units.unwrap_or_default()
     }
 
     /// Returns the error to report when writing code: that the network has too many weights for

@@ -9,6 +9,7 @@
 //! - `plan` checks the network and lists its layers;
 //! - `rows` writes weighted sums as expressions, which read the same in both languages;
 //! - `maps` plans the loops of convolutions and pooling around them;
+//! - `names` writes the names of the classes;
 //! - `units` writes the conversion of numbers to inputs, and of logits to numbers;
 //! - `syntax` is what differs between the languages, `rust` and `c` the languages.
 //!
@@ -18,6 +19,7 @@
 mod c;
 mod error;
 mod maps;
+mod names;
 mod plan;
 mod rows;
 mod rust;
@@ -30,6 +32,7 @@ use std::path::Path;
 use rarefy_format::NetworkSpec;
 
 pub use error::EmitError;
+pub use names::{names, names_in_c};
 use plan::Plan;
 use syntax::Syntax;
 pub use units::{units, units_in_c};
