@@ -97,7 +97,7 @@ fn the_guide_to_data_runs() {
     fs::write(folder.join("motion.csv"), table(blocks(&text, "csv")[0])).unwrap();
     write_arrays(&folder.join("motion.npz"), &[3], 2);
     write_pictures(&folder.join("photos"));
-    assert_eq!(follow("data.md", folder, |_| ()), 9);
+    assert_eq!(follow("data.md", folder, |_| ()), 10);
     if ready("mps2-an386") {
         // The program names the classes as the table does.
         let labels = fs::read_to_string(folder.join("my-app/src/labels.rs")).unwrap();
