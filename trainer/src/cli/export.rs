@@ -13,13 +13,13 @@ use super::deployable::{Deployable, Given};
 use super::network::MaskSource;
 use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
-use super::table::{percent, table, text};
+use super::table::{self, measure, table, text};
 use super::weights::{self, TypeOrFile, Weights, WeightsOption};
 use super::{chips, fits, inspect, interrupt, measured, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
-use crate::deploy::export::{Code, ExportAccuracy};
+use crate::deploy::export::{Code, ExportAccuracy, ExportErrors};
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::deploy::{ExportReport, Options};
 use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
@@ -185,10 +185,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 fn quality(report: &ExportReport) -> String {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if !deployed.is_nan() {
+        let mse = report.mse;
         return format!(
-            "accuracy {} with the device's arithmetic ({} before quantization)",
-            percent(deployed),
-            percent(pruned)
+            "{} {} with the device's arithmetic ({} before quantization)",
+            measure(mse.map(|mse| mse.deployed)),
+            table::quality(deployed, mse.map(|mse| mse.deployed)),
+            table::quality(pruned, mse.map(|mse| mse.pruned))
         );
     }
     match report.fidelity.last() {
@@ -226,9 +228,13 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if pruned - deployed > NOTABLE_LOSS {
         console.note(&format!(
-            "quantization to {} costs {:.2} percentage points of accuracy: {}",
+            "quantization to {} costs {:.2} {}: {}",
             report.weights,
             100.0 * (pruned - deployed),
+            match report.mse {
+                Some(_) => "% of the targets' variance in mean squared error",
+                None => "percentage points of accuracy",
+            },
             match weights {
                 WeightType::Int(6..) | WeightType::F32 => "more than expected at this bit width",
                 WeightType::Int(_) | WeightType::Ternary =>
@@ -342,6 +348,7 @@ fn code(
         weights: code.report.weights.clone(),
         nonzeros: code.report.model.nonzeros + code.report.model.inserted_nonzeros,
         accuracy: code.report.accuracy,
+        mse: code.report.mse,
         stripping_error: code.report.stripping_error,
         fidelity: code.report.fidelity.clone(),
     };
@@ -356,7 +363,7 @@ fn code(
 impl CodeReport {
     /// Formats the report as text.
     fn text(&self) -> String {
-        let board = &self.board;
+        let (board, mse) = (&self.board, self.mse);
         let flash = match (self.flash_bytes, &self.flash_unknown) {
             (Some(bytes), _) => format!(
                 "It takes {} bytes of flash on {board}, including all code that it needs",
@@ -380,12 +387,13 @@ impl CodeReport {
             _ => "A container cannot be written with the same options".into(),
         };
         format!(
-            "{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{flash}\n{instead}\n",
+            "{}: {} weights as code ({} bytes of source), {} {} ({} before quantization)\n{flash}\n{instead}\n",
             self.path,
             thousands(self.nonzeros),
             thousands(self.source_bytes),
-            percent(self.accuracy.deployed),
-            percent(self.accuracy.pruned),
+            measure(mse.map(|mse| mse.deployed)),
+            table::quality(self.accuracy.deployed, mse.map(|mse| mse.deployed)),
+            table::quality(self.accuracy.pruned, mse.map(|mse| mse.pruned)),
         )
     }
 }
@@ -428,6 +436,8 @@ struct CodeReport {
     nonzeros: usize,
     /// Accuracies on the test images.
     accuracy: ExportAccuracy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse: Option<ExportErrors>,
     /// Largest relative difference between the outputs of the trained and the stripped network.
     stripping_error: f64,
     /// Quantization error of each layer.

@@ -9,7 +9,7 @@ use super::usage;
 use crate::data::catalogue::{self, Places};
 use crate::data::{
     Dataset, Extent, InputRange, InputScale, Normalisation, NormalisationSource, PerChannel,
-    Reading, ScaleError, Scaling, TestShare,
+    Reading, ScaleError, Scaling, TargetSource, TestShare,
 };
 use crate::numbers::thousands;
 
@@ -33,6 +33,10 @@ pub(super) struct Options {
     /// target or y, or else the last]; none if arrays have no labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// Targets that are numbers instead of classes: inputs for those of an autoencoder; columns of a
+    /// table, separated by commas: their names, or their numbers from 1; or y for the array y
+    #[arg(long, value_name = "inputs|COLUMNS")]
+    targets: Option<TargetSource>,
     /// Size to which pictures are resized, such as 32x32: height, width
     #[arg(long, value_name = "HxW")]
     resize: Option<Extent<2>>,
@@ -48,6 +52,7 @@ impl Options {
             input_range,
             test_share,
             label,
+            targets,
             resize,
             shape,
         } = self;
@@ -56,6 +61,7 @@ impl Options {
         }
         reading.test_share = test_share.or(reading.test_share);
         reading.label = label.clone().or(reading.label.take());
+        reading.targets = targets.clone().or(reading.targets.take());
         reading.resize = resize.or(reading.resize);
         reading.shape = shape.or(reading.shape);
     }
@@ -69,6 +75,7 @@ impl Options {
                 self.test_share.map(|share| f64::from(share).to_string()),
             ),
             ("--label", self.label.clone()),
+            ("--targets", self.targets.clone().map(String::from)),
             ("--resize", self.resize.map(String::from)),
             ("--shape", self.shape.map(String::from)),
         ];
@@ -81,6 +88,7 @@ impl Options {
             input_range,
             test_share,
             label,
+            targets,
             resize,
             shape,
         } = self;
@@ -88,6 +96,7 @@ impl Options {
             ("--input-range", input_range.is_some()),
             ("--test-share", test_share.is_some()),
             ("--label", label.is_some()),
+            ("--targets", targets.is_some()),
             ("--resize", resize.is_some()),
             ("--shape", shape.is_some()),
         ];

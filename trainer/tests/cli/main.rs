@@ -39,6 +39,7 @@ mod progress;
 mod pruners;
 mod recipes;
 mod refusals;
+mod regression;
 mod repeats;
 mod replacements;
 mod reports;

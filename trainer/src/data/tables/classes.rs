@@ -111,6 +111,7 @@ pub(super) fn named_alike(
     let part = |written: Written, labels: Vec<i64>| Part {
         values: written.values,
         labels,
+        targets: written.targets,
         rows: written.rows,
     };
     let mut all = Vec::new();
@@ -167,6 +168,7 @@ mod tests {
         Part {
             values: Values::Bytes(vec![0; labels.len()]),
             labels: labels.to_vec(),
+            targets: Vec::new(),
             rows: Rows::Array(name.into()),
         }
     }

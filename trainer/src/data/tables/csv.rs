@@ -15,7 +15,8 @@ use super::error::TableError;
 use super::part::{Labels, Parts, Rows};
 use super::{classes, part};
 use crate::data::content;
-use crate::data::reading::Reading;
+use crate::data::reading::{NO_LABELS, Reading};
+use crate::data::targets::TargetSource;
 
 /// Names of the column of labels, if none is stated: the first of these that is there. A `y` beside
 /// an `x` is a coordinate.
@@ -26,12 +27,18 @@ struct Table {
     file: String,
     /// The names of the columns, or their numbers from 1.
     columns: Vec<String>,
-    /// The column of labels, from 0.
-    label: usize,
+    /// The column of labels, from 0; `None` if all columns are features or targets.
+    label: Option<usize>,
+    /// The columns of targets, from 0; none if targets are classes.
+    wanted: Vec<usize>,
     /// The features of all rows.
     features: Vec<f64>,
     /// The labels as they are written.
     labels: Vec<String>,
+    /// Whether the labels are classes; they are left out if targets are numbers.
+    has_classes: bool,
+    /// The targets of all rows.
+    targets: Vec<f32>,
     /// The line of each row, from 1.
     lines: Vec<u64>,
 }
@@ -48,7 +55,7 @@ pub(super) fn read(
     let train = Table::read(train, reading)?;
     let test = test.map(|test| Table::read(test, reading)).transpose()?;
     if let Some(test) = &test
-        && (&test.columns, test.label) != (&train.columns, train.label)
+        && (&test.columns, test.label, &test.wanted) != (&train.columns, train.label, &train.wanted)
     {
         let problem = format!("has other columns than {}", train.file);
         return Err(TableError::new(
@@ -57,8 +64,9 @@ pub(super) fn read(
             "give both the same, in the same order",
         ));
     }
-    let label = train.columns[train.label].clone();
-    let features = train.columns.len() - 1;
+    let label = train.label.map(|label| train.columns[label].clone());
+    let features = (0..train.columns.len()).filter(|column| train.is_feature(*column));
+    let features = features.count();
     let train = train.into_part()?;
     let test = test.map(Table::into_part).transpose()?;
     let (train, test, class_names) = classes::named_alike(train, test)?;
@@ -68,7 +76,7 @@ pub(super) fn read(
         shape: [1, 1, features],
         is_flat: true,
         class_names,
-        label: Some(label),
+        label,
     })
 }
 
@@ -140,12 +148,16 @@ impl Table {
             ));
         }
         let label = label_column(&file, &columns, is_header, reading)?;
+        let wanted = target_columns(&file, &columns, reading)?;
         let mut table = Self {
             file: file.clone(),
             columns,
             label,
+            wanted,
             features: Vec::new(),
             labels: Vec::new(),
+            has_classes: reading.has_classes(),
+            targets: Vec::new(),
             lines: Vec::new(),
         };
         if !is_header {
@@ -158,6 +170,11 @@ impl Table {
             table.add(&record)?;
         }
         Ok(table)
+    }
+
+    /// Checks whether `column` is a feature.
+    fn is_feature(&self, column: usize) -> bool {
+        self.label != Some(column) && !self.wanted.contains(&column)
     }
 
     /// Adds a row.
@@ -173,6 +190,7 @@ impl Table {
                 "give each line the same columns",
             ));
         }
+        let mut targets = vec![0.0; self.wanted.len()];
         for (column, text) in record.iter().enumerate() {
             let wrong = |problem: String| {
                 let problem = format!("{problem} in column {}", self.columns[column]);
@@ -181,32 +199,42 @@ impl Table {
             if text.is_empty() {
                 return Err(wrong("has nothing".into()));
             }
-            if column == self.label {
+            if self.label == Some(column) {
                 continue;
             }
-            match text.parse::<f64>() {
-                Ok(value) if value.abs() <= f32::MAX.into() => self.features.push(value),
+            let value = match text.parse::<f64>() {
+                Ok(value) if value.abs() <= f32::MAX.into() => value,
                 Ok(value) if !value.is_finite() => return Err(wrong(format!("has {text}"))),
                 Ok(_) => return Err(wrong(format!("has {text}, which f32 cannot hold,"))),
                 Err(_) => return Err(wrong(format!("has {text:?}, not a number,"))),
+            };
+            match self.wanted.iter().position(|&target| target == column) {
+                Some(place) => targets[place] = value as f32,
+                None => self.features.push(value),
             }
         }
-        self.labels.push(record[self.label].to_owned());
+        self.targets.extend(targets);
+        let label = self.label.map_or("0", |label| &record[label]);
+        self.labels.push(label.to_owned());
         self.lines.push(line);
         Ok(())
     }
 
     /// Returns the rows. Labels are class numbers if all of them are integers, and names if some
     /// are not numbers; numbers that are not all integers are an error.
-    fn into_part(self) -> Result<part::Written, TableError> {
+    fn into_part(mut self) -> Result<part::Written, TableError> {
+        if !self.has_classes {
+            self.labels.fill("0".to_owned());
+        }
         let whole: Option<Vec<i64>> = self.labels.iter().map(|it| it.parse().ok()).collect();
         if whole.is_none() && self.labels.iter().all(|label| is_number(label)) {
             let is_float = |label: &String| label.parse::<i64>().is_err();
             let row = self.labels.iter().position(is_float).unwrap_or_default();
             let place = format!("line {} of {}", self.lines[row], self.file);
-            let (label, column) = (&self.labels[row], &self.columns[self.label]);
+            let label = &self.labels[row];
+            let column = self.label.map_or("", |column| &self.columns[column]);
             let problem = format!("has the label {label} in column {column}, which is a float");
-            let advice = "number the classes 0, 1, 2 and so on, or give another column of labels";
+            let advice = "number the classes 0, 1, 2 and so on, give another column of labels, or read it as a target";
             return Err(TableError::new(place, problem, advice));
         }
         let rows = Rows::Lines {
@@ -220,18 +248,24 @@ impl Table {
         Ok(part::Written {
             values: Values::Doubles(self.features),
             labels,
+            targets: self.targets,
             rows,
         })
     }
 }
 
-/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last.
+/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last. If
+/// targets are numbers, only a stated one is left out as a column of labels.
 fn label_column(
     file: &str,
     columns: &[String],
     is_header: bool,
     reading: &Reading,
-) -> Result<usize, TableError> {
+) -> Result<Option<usize>, TableError> {
+    if reading.targets.is_some() {
+        let stated = reading.label.as_ref().filter(|label| *label != NO_LABELS);
+        return stated.map(|label| column(file, columns, label)).transpose();
+    }
     if columns.len() < 2 {
         let advice = "give features and a label, separated by commas, semicolons or tabs";
         return Err(TableError::new(file, "has one column", advice));
@@ -244,8 +278,34 @@ fn label_column(
         let is_label = |name: &&&str| **name != "y" || find("x").is_none();
         let mut names = LABELS.iter().filter(is_label).filter(|_| is_header);
         let usual = names.find_map(|name| find(name));
-        return Ok(usual.unwrap_or(columns.len() - 1));
+        return Ok(Some(usual.unwrap_or(columns.len() - 1)));
     };
+    column(file, columns, stated).map(Some)
+}
+
+/// Returns the columns of targets, from 0; none if targets are classes or the inputs.
+fn target_columns(
+    file: &str,
+    columns: &[String],
+    reading: &Reading,
+) -> Result<Vec<usize>, TableError> {
+    let Some(TargetSource::Columns(names)) = &reading.targets else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let at = column(file, columns, name)?;
+        if found.contains(&at) {
+            let problem = format!("has the target {name} once, but it is asked for twice");
+            return Err(TableError::new(file, problem, "name each target once"));
+        }
+        found.push(at);
+    }
+    Ok(found)
+}
+
+/// Returns the column, from 0, of the `stated` name or number from 1.
+fn column(file: &str, columns: &[String], stated: &str) -> Result<usize, TableError> {
     let named = columns.iter().position(|column| column == stated);
     let number = || stated.parse::<usize>().ok()?.checked_sub(1);
     let found = named
@@ -281,6 +341,36 @@ mod tests {
         let parts = read(&path, None, &reading);
         let folder = format!("{}/", folder.path().display());
         parts.map_err(|error| error.to_string().replace(&folder, ""))
+    }
+
+    #[test]
+    fn targets_are_columns_in_the_given_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "id,a,heat,b,force\nx,1,2.5,3,-4\ny,5,6,7,8e-1\n").unwrap();
+        let read_as = |targets: &str, label: &str| {
+            let reading = Reading {
+                targets: Some(targets.parse().unwrap()),
+                label: Some(label.into()),
+                ..Reading::default()
+            };
+            read(&path, None, &reading).map_err(|error| error.to_string())
+        };
+        let parts = read_as("force,3", "id").unwrap();
+        assert_eq!(parts.shape, [1, 1, 2]);
+        let train = parts.train;
+        assert_eq!(train.values, Values::Doubles(vec![1.0, 3.0, 5.0, 7.0]));
+        assert_eq!(train.targets, [-4.0, 2.5, 0.8, 6.0]);
+        assert_eq!(train.labels, [0, 0]);
+        assert_eq!(read_as("inputs", "id").unwrap().shape, [1, 1, 4]);
+        for (targets, label, words) in [
+            ("force,5", "id", "has the target 5 once"),
+            ("mass", "id", "has no column \"mass\""),
+            ("force", "none", "has \"x\", not a number, in column id"),
+        ] {
+            let error = read_as(targets, label).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
 
+/// The logit of a class score of 1 that is stored unscaled.
+const UNITS_OF_ONE: f64 = 65_536.0;
+
 /// The largest class score that is stored unscaled; logits saturate at four times that, 2^15.
 const LARGEST: f32 = 8192.0;
 
@@ -27,6 +30,7 @@ const AIM: f32 = 6.0;
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
     let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
+    let mut factor = 1.0;
     for (index, layer) in network.layers.iter().enumerate() {
         let last = network.is_last(index);
         let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
@@ -35,7 +39,6 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
             let layer = layer.name.clone();
             return Err(DeployError::Floats { layer });
         }
-        let mut factor = 1.0;
         if last {
             // All layers were checked, so the forward pass can run.
             outputs = images.iter().map(|image| network.forward(image)).collect();
@@ -77,6 +80,7 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     Ok(Quantized {
         activity: activity.collect(),
         fidelity: Vec::new(),
+        output_step: 1.0 / (UNITS_OF_ONE * f64::from(factor)),
         spec: NetworkSpec { input, layers },
     })
 }

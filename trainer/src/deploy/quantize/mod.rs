@@ -49,6 +49,8 @@ pub struct Quantized {
     pub activity: Vec<Activity>,
     /// How closely the integers of each layer follow the f32 network.
     pub fidelity: Vec<Fidelity>,
+    /// What a logit of 1 stands for: an output of the f32 network is its logit times this step.
+    pub output_step: f64,
 }
 
 /// The output of a layer, or the network's input, for each calibration image.
@@ -109,6 +111,7 @@ pub fn quantize(
             .map(|layer| activity(&walk.values[place(layer.source)]))
             .collect(),
         fidelity: fidelity::of(network, &walk.values[1..]),
+        output_step: walk.values.last().map_or(1.0, |outputs| outputs.step),
         spec: NetworkSpec {
             input,
             layers: walk.layers,

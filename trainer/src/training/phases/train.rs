@@ -144,6 +144,7 @@ impl Session<'_> {
         }
         if stage.ends_dense {
             let Trained { state, accuracy } = self.conclude(&point.state, None)?;
+            let state = self.units.outwards(state);
             let notes = [("accuracy", accuracy.to_string())];
             state.save(&self.folder.file(DENSE), &notes)?;
         }
@@ -343,11 +344,13 @@ impl Session<'_> {
             self.pause(stage, position, model, files, tell)?;
         }
         self.progress.done += 1;
+        let accuracy = accuracy?;
         Ok(Metrics {
             phase: stage.name.clone(),
             epoch: position.epochs + 1,
             loss: position.part.loss / steps as f64,
-            accuracy: accuracy?,
+            accuracy,
+            mse: self.variance.map(|variance| (1.0 - accuracy) * variance),
             seconds: self.clock.seconds(),
         })
     }
