@@ -356,8 +356,8 @@ fn batches_made_on_a_device_have_the_bits_of_those_made_on_the_host() {
         let expected = classes(host.targets(&order).unwrap());
         assert_eq!(classes(device.targets(&order).unwrap()), expected);
         assert_eq!(classes(device.targets_at(&place).unwrap()), expected);
-        let expected = classes(host.classes_in_order(100, 30).unwrap());
-        assert_eq!(classes(device.classes_in_order(100, 30).unwrap()), expected);
+        let expected = classes(host.targets_in_order(100, 30).unwrap());
+        assert_eq!(classes(device.targets_in_order(100, 30).unwrap()), expected);
         for (a, b) in device.in_order(220).zip(host.in_order(220)) {
             assert_eq!(rows(&a.unwrap()), rows(&b.unwrap()));
         }
