@@ -300,7 +300,7 @@ mod tests {
             (vec![0; 2], vec![0.5, -1.0, 2.0, 3.5])
         );
         for arrays in [&arrays[..], &arrays[..1]] {
-            assert_eq!(read_as("inputs", arrays).unwrap().train.targets, []);
+            assert!(read_as("inputs", arrays).unwrap().train.targets.is_empty());
         }
         let nan = array(&[2], Values::Doubles(vec![0.0, f64::NAN]));
         for (targets, y, words) in [

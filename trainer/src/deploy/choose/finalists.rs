@@ -215,6 +215,7 @@ mod tests {
                 spec,
                 activity: vec![Activity::full(64)],
                 fidelity: Vec::new(),
+                output_step: 1.0,
             },
         }
     }
@@ -242,6 +243,7 @@ mod tests {
                 spec,
                 activity: vec![Activity::full(8); encodings.len()],
                 fidelity: ratios.iter().map(of_layer).collect(),
+                output_step: 1.0,
             },
         }
     }
