@@ -273,7 +273,9 @@ mod tests {
             width: 2,
         };
         let mut spread = Spread::new(2);
-        [[1.0, 10.0], [3.0, 30.0], [8.0, 20.0]].map(|row| spread.add(&row));
+        for row in [[1.0, 10.0], [3.0, 30.0], [8.0, 20.0]] {
+            spread.add(&row);
+        }
         assert!((spread.variance() - 113.0 / 3.0).abs() < 1e-12);
         let standard = spread.standard().unwrap();
         assert_eq!(standard.scale, 8.0);
@@ -282,7 +284,9 @@ mod tests {
         targets.standardised(&standard).append(1, &[], &mut row);
         assert_eq!(row, [-0.125, 1.25]);
         let mut constant = Spread::new(1);
-        [[2.0], [2.0]].map(|row| constant.add(&row));
+        for row in [[2.0], [2.0]] {
+            constant.add(&row);
+        }
         assert_eq!(constant.standard(), None);
     }
 }
