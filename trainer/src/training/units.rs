@@ -60,12 +60,17 @@ impl TrainingUnits {
 mod tests {
     use super::*;
     use crate::data::{Normalisation, Reading, Split};
-    use crate::graph::architecture::multilayer;
+    use crate::graph::Operation;
     use crate::network::initial;
 
     #[test]
     fn weights_come_back_from_training_as_they_went_in() {
-        let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
+        let mut graph = Graph::new("toy", [1, 1, 4]);
+        graph.push("flatten", Operation::Flatten).unwrap();
+        let dense = |units| Operation::Dense { units, bias: true };
+        graph.push("fc1", dense(3)).unwrap();
+        graph.push("relu1", Operation::Relu).unwrap();
+        graph.push("fc2", dense(2)).unwrap();
         let values = vec![100.0, -3.0, 140.0, 5.0, 180.0, 1.0];
         let split = Split::of_targets(vec![9; 12], values, 2, [1, 1, 4]);
         let data = Dataset {
