@@ -252,7 +252,7 @@ fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset, count: us
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;
-            let loss = loss.mean(&scores, &batches.classes(&indices)?)?;
+            let loss = loss.mean(&scores, &batches.targets(&indices)?)?;
             last = loss.to_dtype(DType::F32)?.to_scalar()?;
             optimizer.step(network, &loss.backward()?, 0.01)
         };

@@ -13,9 +13,27 @@ pub(crate) fn thousands(number: impl TryInto<u64>) -> String {
     text
 }
 
+/// Formats `number` with four significant digits: 0.01235, 1234.6, 1.235e-7.
+pub(crate) fn significant(number: f64) -> String {
+    let size = number.abs();
+    if !(1e-4..1e6).contains(&size) && size > 0.0 {
+        return format!("{number:.3e}");
+    }
+    let before = size.max(f64::MIN_POSITIVE).log10().floor() as i32;
+    let digits = (3 - before).clamp(1, 8) as usize;
+    format!("{number:.digits$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn four_digits_are_significant() {
+        let texts = [0.012_345_6, 1_234.56, 1.234_567e-7, 0.999_96, -2.5].map(significant);
+        assert_eq!(texts, ["0.01235", "1234.6", "1.235e-7", "1.0000", "-2.500"]);
+        assert_eq!(significant(3e7), "3.000e7");
+    }
 
     #[test]
     fn thousands_are_separated() {

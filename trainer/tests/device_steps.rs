@@ -233,7 +233,7 @@ fn the_optimizer_takes_few_kernels_per_parameter() {
             let split = images(&subject.graph, BATCH);
             let batches = Batches::new(&split, &normalisation(1), &Device::Cpu);
             let inputs = batches.inputs(&[0, 1]).unwrap();
-            let classes = batches.classes(&[0, 1]).unwrap();
+            let classes = batches.targets(&[0, 1]).unwrap();
             let scores = subject.network.train_forward(&inputs).unwrap();
             let loss = subject.hyperparameters.loss().mean(&scores, &classes);
             let gradients = loss.unwrap().backward().unwrap();
@@ -354,11 +354,11 @@ fn batches_made_on_a_device_have_the_bits_of_those_made_on_the_host() {
             .collect();
         assert_eq!(rows(&device.inputs_of(&pixels).unwrap()), expected);
         let classes = |tensor: Tensor| tensor.to_vec1::<u32>().unwrap();
-        let expected = classes(host.classes(&order).unwrap());
-        assert_eq!(classes(device.classes(&order).unwrap()), expected);
-        assert_eq!(classes(device.classes_at(&place).unwrap()), expected);
-        let expected = classes(host.classes_in_order(100, 30).unwrap());
-        assert_eq!(classes(device.classes_in_order(100, 30).unwrap()), expected);
+        let expected = classes(host.targets(&order).unwrap());
+        assert_eq!(classes(device.targets(&order).unwrap()), expected);
+        assert_eq!(classes(device.targets_at(&place).unwrap()), expected);
+        let expected = classes(host.targets_in_order(100, 30).unwrap());
+        assert_eq!(classes(device.targets_in_order(100, 30).unwrap()), expected);
         for (a, b) in device.in_order(220).zip(host.in_order(220)) {
             assert_eq!(rows(&a.unwrap()), rows(&b.unwrap()));
         }

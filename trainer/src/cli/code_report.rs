@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::measured;
-use super::table::percent;
+use super::table::{measure, quality};
 use crate::deploy::emit::{self, Language};
-use crate::deploy::export::{Code, ExportAccuracy};
+use crate::deploy::export::{Code, ExportAccuracy, ExportErrors};
 use crate::deploy::quantize::Fidelity;
 use crate::device::{self, Board, CodeFlash};
 use crate::numbers::thousands;
@@ -37,6 +37,9 @@ pub(super) struct CodeReport {
     nonzeros: usize,
     /// Accuracies on the test images.
     accuracy: ExportAccuracy,
+    /// Mean squared errors on the test samples, if targets are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse: Option<ExportErrors>,
     /// Largest relative difference between the outputs of the trained and the stripped network.
     stripping_error: f64,
     /// Quantization error of each layer.
@@ -67,6 +70,7 @@ impl CodeReport {
             weights: code.report.weights.clone(),
             nonzeros: code.report.model.nonzeros + code.report.model.inserted_nonzeros,
             accuracy: code.report.accuracy,
+            mse: code.report.mse,
             stripping_error: code.report.stripping_error,
             fidelity: code.report.fidelity.clone(),
         }
@@ -98,12 +102,13 @@ impl CodeReport {
             _ => "A container cannot be written with the same options".into(),
         };
         format!(
-            "{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{flash}\n{instead}\n",
+            "{}: {} weights as code ({} bytes of source), {} {} ({} before quantization)\n{flash}\n{instead}\n",
             self.path,
             thousands(self.nonzeros),
             thousands(self.source_bytes),
-            percent(self.accuracy.deployed),
-            percent(self.accuracy.pruned),
+            measure(self.mse.map(|mse| mse.deployed)),
+            quality(self.accuracy.deployed, self.mse.map(|mse| mse.deployed)),
+            quality(self.accuracy.pruned, self.mse.map(|mse| mse.pruned)),
         )
     }
 }

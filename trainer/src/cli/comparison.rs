@@ -11,7 +11,7 @@ use super::console::Console;
 use super::next::{Line, free};
 use super::overwrite::{self, Kind};
 use super::run_data::{self, Failed, Source, shown};
-use super::table::{columns, percent, text};
+use super::table::{columns, measure, quality, text};
 use super::{measured, usage};
 use crate::atomic::FileError;
 use crate::deploy::costs::Core;
@@ -220,7 +220,7 @@ const SIZES: [Column; 7] = [
         encodings.dedup();
         encodings.join("+")
     }),
-    ("accuracy", |row| percent(row.accuracy)),
+    ("accuracy", |row| quality(row.accuracy, row.mse)),
     ("bytes", |row| thousands(row.bytes)),
     ("flash", |row| {
         bytes(row.network.flash.map(|flash| flash.total))
@@ -276,7 +276,12 @@ fn describe(report: &Report) -> String {
         shown_columns.extend(ESTIMATES);
     }
     shown_columns.push(FITS);
-    let heads: Vec<&str> = shown_columns.iter().map(|(head, _)| *head).collect();
+    let mse = rows.first().and_then(|row| row.mse);
+    let heads = shown_columns.iter().map(|(head, _)| match *head {
+        "accuracy" => measure(mse),
+        head => head,
+    });
+    let heads: Vec<&str> = heads.collect();
     let mut table = columns(&heads);
     for row in rows {
         table.add_row(shown_columns.iter().map(|(_, cell)| cell(row)));

@@ -1,4 +1,4 @@
-//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic, or that of a
+//! `rarefy eval`: a container's accuracy or, if targets are numbers, its error, computed with the device's arithmetic, or that of a
 //! network in floats.
 
 use std::path::{Path, PathBuf};
@@ -12,10 +12,11 @@ use super::console::Console;
 use super::deployable::Given;
 use super::model::{ModelFile, Seen};
 use super::network::MaskSource;
-use super::table::percent;
+use super::table::{error, percent};
 use super::{floats, interrupt, network, reading, scale, usage};
 use crate::data::Dataset;
-use crate::deploy::evaluate::{self, Score};
+use crate::deploy::companion::Companion;
+use crate::deploy::evaluate::{self, Fit, Score};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
@@ -55,6 +56,9 @@ struct Report {
     /// The accuracy; `None` if the samples have no labels.
     #[serde(flatten)]
     score: Option<Score>,
+    /// The errors of the outputs; `None` unless targets are numbers.
+    #[serde(flatten)]
+    fit: Option<Fit>,
     /// Name of the dataset.
     data: String,
     /// The word for its samples.
@@ -134,11 +138,15 @@ fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<(
     let against = against.map(|folder| Against::new(&file, folder, &data, console));
     let report = Report {
         against: against.transpose()?,
-        score: match has_labels {
+        score: match data.reading.has_classes() {
             true => Some(score(&file, &data, console)?),
             false => None,
         },
         noun: data.noun(),
+        fit: match data.has_targets() {
+            true => Some(fit(&file, &data)?),
+            false => None,
+        },
         data: data.name,
         trained_on: match seen {
             Seen::Images(count) => Some(count),
@@ -159,6 +167,19 @@ fn score(file: &ModelFile, data: &Dataset, console: &Console) -> Result<Score> {
     score.ok_or_else(interrupt::interrupted)
 }
 
+/// Compares the outputs of the container for the test samples of `data` with their targets.
+fn fit(file: &ModelFile, data: &Dataset) -> Result<Fit> {
+    let step = file.companion().and_then(Companion::output_step);
+    let step = step.ok_or_else(|| {
+        usage::wrong(format!(
+            "{} has no companion that records what its outputs stand for, so their error is unknown: export it again",
+            file.path().display()
+        ))
+    })?;
+    let found = evaluate::fit(file.model()?, &data.test, step, interrupt::flag())?;
+    found.ok_or_else(interrupt::interrupted)
+}
+
 impl Report {
     /// Returns the report for people.
     fn text(&self) -> String {
@@ -177,7 +198,15 @@ impl Report {
             )
         });
         let against = self.against.as_ref().map(Against::text);
-        let lines: Vec<String> = score.into_iter().chain(against).collect();
+        let fit = self.fit.map(|fit| {
+            format!(
+                "{} test samples of {}{remembered}: {}",
+                thousands(fit.samples),
+                self.data,
+                error(fit.mse, fit.r2)
+            )
+        });
+        let lines: Vec<String> = score.into_iter().chain(fit).chain(against).collect();
         lines.join("\n")
     }
 }

@@ -13,7 +13,7 @@ use super::deployable::{Deployable, Given};
 use super::network::MaskSource;
 use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
-use super::table::{percent, table, text};
+use super::table::{self, measure, table, text};
 use super::weights::{self, TypeOrFile, Weights, WeightsOption};
 use super::{chips, fits, inspect, interrupt, network, overwrite, reading, scale, usage};
 use crate::deploy::bits::Wider;
@@ -128,7 +128,7 @@ impl Emit {
 /// When units are stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Units {
-    /// If the features of the dataset are not bytes
+    /// If the features of the dataset are not bytes, or its targets are numbers
     Auto,
     /// In any case
     Always,
@@ -233,10 +233,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 fn quality(report: &ExportReport) -> String {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if !deployed.is_nan() {
+        let mse = report.mse;
         return format!(
-            "accuracy {} with the device's arithmetic ({} before quantization)",
-            percent(deployed),
-            percent(pruned)
+            "{} {} with the device's arithmetic ({} before quantization)",
+            measure(mse.map(|mse| mse.deployed)),
+            table::quality(deployed, mse.map(|mse| mse.deployed)),
+            table::quality(pruned, mse.map(|mse| mse.pruned))
         );
     }
     match report.fidelity.last() {
@@ -275,9 +277,13 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if pruned - deployed > NOTABLE_LOSS {
         console.note(&format!(
-            "quantization to {} costs {:.2} percentage points of accuracy: {}",
+            "quantization to {} costs {:.2} {}: {}",
             report.weights,
             100.0 * (pruned - deployed),
+            match report.mse {
+                Some(_) => "% of the targets' variance in mean squared error",
+                None => "percentage points of accuracy",
+            },
             match weights {
                 WeightType::Int(6..) | WeightType::F32 => "more than expected at this bit width",
                 WeightType::Int(_) | WeightType::Ternary =>

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::deployable::{Deployable, Given};
 use super::next::{Line, free};
-use super::table::percent;
+use super::table::{error, percent};
 use super::{interrupt, network, run_data, usage};
 use crate::numbers::thousands;
 use crate::pruning::effective::{self, Mode};
@@ -18,18 +18,32 @@ use crate::training::floats;
 /// The report.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// The accuracy, 0 to 1.
-    accuracy: f64,
+    /// The accuracy, 0 to 1; `None` if targets are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
     /// The number of images.
     samples: usize,
-    /// The number of images classified correctly.
-    correct: usize,
+    /// The number of images classified correctly; `None` if targets are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correct: Option<usize>,
+    /// The error of the outputs; `None` if targets are classes.
+    #[serde(flatten)]
+    errors: Option<Errors>,
     /// Name of the dataset.
     data: String,
     /// Number of test images that the network was trained on; `None` if unknown.
     trained_on: Option<usize>,
     /// The type of numbers that the network was computed with.
     arithmetic: &'static str,
+}
+
+/// The error of outputs whose targets are numbers.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Errors {
+    /// The mean squared error, in the squared units of the targets.
+    mse: f64,
+    /// The share of the targets' variance that the outputs explain.
+    r2: f64,
 }
 
 /// Evaluates the network that is `given`.
@@ -62,22 +76,34 @@ pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
         )));
     }
     let (samples, noun) = (data.test.len(), data.noun());
+    let errors = data.test.variance().map(|variance| Errors {
+        mse: (1.0 - accuracy) * variance,
+        r2: accuracy,
+    });
+    let share = errors.is_none().then_some(accuracy);
     let report = Report {
-        accuracy,
+        accuracy: share,
         samples,
-        correct: (accuracy * samples as f64).round() as usize,
+        correct: share.map(|share| (share * samples as f64).round() as usize),
+        errors,
         data: data.name,
         trained_on,
         arithmetic: "f32",
     };
-    let text = || {
-        format!(
+    let text = || match report.errors {
+        Some(Errors { mse, r2 }) => format!(
+            "{} test samples of {} in floats: {}",
+            thousands(samples),
+            report.data,
+            error(mse, r2)
+        ),
+        None => format!(
             "{} of {} test {noun} of {} correct in floats: {}",
-            thousands(report.correct),
+            thousands(report.correct.unwrap_or_default()),
             thousands(samples),
             report.data,
             percent(accuracy)
-        )
+        ),
     };
     console.result(&report, text, export_line(given))
 }

@@ -278,6 +278,7 @@ mod tests {
                 encoding: rarefy_format::Encoding::Csr,
             },
             DeployError::Loss {
+                measure: "accuracy",
                 trained: text(),
                 deployed: text(),
                 reason: text(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::{Line, free};
 use super::reading::Asked;
-use super::table::{dimensions, percent, table, text};
+use super::table::{dimensions, quality, table, text};
 use super::{interrupt, overwrite, reading, scale, usage};
 use crate::atomic;
 use crate::data::InputScale;
@@ -74,6 +74,9 @@ struct Checked {
     noun: &'static str,
     samples: usize,
     accuracy: f64,
+    /// The mean squared error of the outputs; `None` if targets are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse: Option<f64>,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
@@ -181,6 +184,7 @@ fn check(
             data.name
         )));
     }
+    let variance = data.test.variance();
     let Imported { graph, state, .. } = imported;
     source::fits(graph, &data)?;
     let evaluated = floats::evaluate(graph, state, &data, interrupt::flag());
@@ -190,6 +194,7 @@ fn check(
         noun: data.noun(),
         data: data.name,
         accuracy: evaluated.accuracy,
+        mse: (variance).map(|variance| (1.0 - evaluated.accuracy) * variance),
     })
 }
 
@@ -203,11 +208,15 @@ impl Report {
         }
         let checked = self.checked.as_ref().map_or(String::new(), |checked| {
             format!(
-                "Accuracy in floats on the {} test {} of {}: {}\n",
+                "{} in floats on the {} test {} of {}: {}\n",
+                match checked.mse {
+                    Some(_) => "Mean squared error",
+                    None => "Accuracy",
+                },
                 thousands(checked.samples),
                 checked.noun,
                 checked.data,
-                percent(checked.accuracy)
+                quality(checked.accuracy, checked.mse)
             )
         });
         let compared = self.test_vectors.map_or(String::new(), |compared| {

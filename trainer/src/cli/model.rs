@@ -286,6 +286,14 @@ impl ModelFile {
                 dimensions(&shape)
             )));
         }
+        if data.has_targets() && data.classes != model.outputs() {
+            return Err(refuse(format!(
+                "{} has {} targets per sample, but {shown} has {} outputs",
+                data.name,
+                data.classes,
+                model.outputs()
+            )));
+        }
         if data.classes > model.outputs() {
             return Err(refuse(format!(
                 "{} has labels up to {}, but {shown} has {} classes",

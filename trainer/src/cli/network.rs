@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow};
 
 use super::console::Console;
+use super::table::error;
 use super::{interrupt, usage};
 use crate::data::{Dataset, InputScale, Scaling};
 use crate::deploy::Trained;
@@ -185,7 +186,7 @@ impl Network {
 
     /// Evaluates the network on `data` in floats, and notes its accuracy if `data` has labels.
     /// Returns the network, with statistics of the training images if the file has none, and the
-    /// accuracy, which is NaN without labels.
+    /// accuracy, which is R² if targets are numbers, and NaN without labels.
     ///
     /// # Errors
     /// Returns an error if biases or batch norms are missing, or if `data` does not fit.
@@ -211,7 +212,10 @@ impl Network {
             true => evaluated.accuracy,
             false => f64::NAN,
         };
-        if !accuracy.is_nan() {
+        if let Some(variance) = data.test.variance() {
+            let text = error((1.0 - accuracy) * variance, accuracy);
+            console.note(&format!("{shown}: {text} in floats{with}"));
+        } else if !accuracy.is_nan() {
             console.note(&format!(
                 "{shown}: {:.2} % of test {} right in floats{with}",
                 100.0 * accuracy,

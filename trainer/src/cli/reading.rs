@@ -12,7 +12,7 @@ use crate::data::catalogue::{self, Places};
 use crate::data::tables::Tables;
 use crate::data::{
     Dataset, Extent, InputRange, InputScale, Normalisation, NormalisationSource, Note, PerChannel,
-    Reading, ScaleError, Scaling, Split, TestShare,
+    Reading, ScaleError, Scaling, Split, TargetSource, TestShare,
 };
 use crate::numbers::thousands;
 
@@ -39,6 +39,10 @@ pub(super) struct Options {
     /// target or y, or else the last]; none if arrays have no labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
+    /// Targets that are numbers instead of classes: inputs for those of an autoencoder; columns of a
+    /// table, separated by commas: their names, or their numbers from 1; or y for the array y
+    #[arg(long, value_name = "inputs|COLUMNS")]
+    targets: Option<TargetSource>,
     /// Size to which pictures are resized, such as 32x32: height, width
     #[arg(long, value_name = "HxW")]
     resize: Option<Extent<2>>,
@@ -58,6 +62,7 @@ impl Options {
             input_range,
             test_share,
             label,
+            targets,
             resize,
             shape,
             drop,
@@ -67,6 +72,7 @@ impl Options {
         }
         reading.test_share = test_share.or(reading.test_share);
         reading.label = label.clone().or(reading.label.take());
+        reading.targets = targets.clone().or(reading.targets.take());
         reading.resize = resize.or(reading.resize);
         reading.shape = shape.or(reading.shape);
         if !drop.is_empty() {
@@ -83,6 +89,7 @@ impl Options {
                 self.test_share.map(|share| f64::from(share).to_string()),
             ),
             ("--label", self.label.clone()),
+            ("--targets", self.targets.clone().map(String::from)),
             ("--resize", self.resize.map(String::from)),
             ("--shape", self.shape.map(String::from)),
             (
@@ -99,6 +106,7 @@ impl Options {
             input_range,
             test_share,
             label,
+            targets,
             resize,
             shape,
             drop,
@@ -107,6 +115,7 @@ impl Options {
             ("--input-range", input_range.is_some()),
             ("--test-share", test_share.is_some()),
             ("--label", label.is_some()),
+            ("--targets", targets.is_some()),
             ("--resize", resize.is_some()),
             ("--shape", shape.is_some()),
             ("--drop", !drop.is_empty()),

@@ -17,6 +17,7 @@ use crate::data::catalogue::Published;
 use crate::data::{Dataset, PerChannel, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
+use crate::training::hyperparameters::LossKind;
 use crate::training::recipe::{Method, Omitted, Phase};
 use crate::training::{After, Existing, Plan, Recipe, RecipeFile, run};
 
@@ -106,7 +107,8 @@ struct PhaseOptions {
     /// Dynamic sparse training: drop and regrow connections while the pruned network trains
     #[arg(long, value_enum, value_name = "METHOD")]
     regrow: Option<Method>,
-    /// Loss whose gradients snip computes [default: cross-entropy]
+    /// Loss: mse trains on targets that are numbers (--targets); reference changes only the gradients
+    /// that snip computes [default: cross-entropy]
     #[arg(long, value_enum)]
     loss: Option<Loss>,
 }
@@ -128,6 +130,19 @@ impl PhaseOptions {
     /// Returns the compression, if it is given.
     fn compression(&self) -> Result<Option<Compression>> {
         Ok(self.compression.map(Compression::new).transpose()?)
+    }
+
+    /// Returns the loss whose gradients snip computes, if it is not the one that is trained.
+    fn loss_of_snip(&self) -> Option<Loss> {
+        self.loss.filter(|loss| *loss != Loss::Mse)
+    }
+
+    /// Returns the loss that is trained, if it is given.
+    fn loss(&self) -> Option<LossKind> {
+        self.loss.map(|loss| match loss {
+            Loss::Mse => LossKind::Mse,
+            Loss::CrossEntropy | Loss::Reference => LossKind::CrossEntropy,
+        })
     }
 
     /// Checks whether an option gives the value of `field` of a phase.
@@ -156,7 +171,7 @@ impl PhaseOptions {
             dense: self.keep_dense.clone(),
             epochs: self.epochs.unwrap_or(default.epochs),
             after: self.after.unwrap_or(default.after),
-            loss: self.loss.unwrap_or(default.loss),
+            loss: self.loss_of_snip().unwrap_or(default.loss),
             rounds: self.rounds.unwrap_or(default.rounds),
             rewind_to: self.rewind_to.unwrap_or(default.rewind_to),
             gradual: self.gradual,
@@ -191,7 +206,7 @@ impl PhaseOptions {
             ("--rounds", self.rounds.is_some()),
             ("--rewind-to", self.rewind_to.is_some()),
             ("--gradual", self.gradual),
-            ("--loss", self.loss.is_some()),
+            ("--loss", self.loss_of_snip().is_some()),
         ];
         if let Some((option, _)) = prunes.iter().find(|(_, given)| *given) {
             return Err(usage::wrong(format!(
@@ -254,7 +269,7 @@ impl PhaseOptions {
                     if !self.keep_dense.is_empty() {
                         prune.dense.clone_from(&self.keep_dense);
                     }
-                    prune.loss = self.loss.unwrap_or(prune.loss);
+                    prune.loss = self.loss_of_snip().unwrap_or(prune.loss);
                 }
                 Phase::Gradual(gradual) => {
                     gradual.pruner = self.pruner.clone().unwrap_or(gradual.pruner.clone());
@@ -308,6 +323,8 @@ impl Options {
         file.seed = self.seed.or(file.seed);
         file.device = Some(self.device.kind());
         self.hyperparameters.apply(&mut file.hyperparameters)?;
+        let loss = self.phases.loss();
+        file.hyperparameters.loss = loss.unwrap_or(file.hyperparameters.loss);
         file.hyperparameters.check()?;
         match &mut file.phases {
             Some(phases) => {

@@ -10,7 +10,7 @@ use super::measured;
 use super::next::{Line, Next, Why, free};
 use super::run_data::{self, Failed, Source, shown};
 use super::stacks::{HEADS, cells, stacks};
-use super::table::{columns, percent, text};
+use super::table::{columns, measure, quality, text};
 use crate::deploy::Options;
 use crate::device::{self, Chip, VariantFit, VariantFits};
 use crate::numbers::thousands;
@@ -77,13 +77,19 @@ fn next(folder: &Path, data: Option<&str>, fits: &VariantFits) -> Next {
 
 /// Formats the comparison as a table with a summary.
 fn describe(report: &Report) -> String {
-    let own = ["goal, bits", "accuracy", "bytes"];
+    let chosen = report
+        .fits
+        .chips
+        .iter()
+        .find_map(|chip| chip.chosen.as_ref());
+    let mse = chosen.and_then(|chosen| chosen.mse);
+    let own = ["goal, bits", measure(mse), "bytes"];
     let mut rows = columns(&[&HEADS[..], &own].concat());
     for VariantFit { fit, chosen } in &report.fits.chips {
         let own = match chosen {
             Some(chosen) => [
                 shown(&chosen.settings),
-                percent(chosen.accuracy),
+                quality(chosen.accuracy, chosen.mse),
                 thousands(chosen.bytes),
             ],
             None => ["none fits".to_owned(), "-".to_owned(), "-".to_owned()],

@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::console::Console;
-use super::table::percent;
+use super::table::{measure, quality};
 use crate::training::run::Event;
 
 /// What a run has reported so far.
@@ -73,7 +73,8 @@ impl<'a> RunProgress<'a> {
                 self.epoch
             )),
             Event::Done(row) => {
-                let text = format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy));
+                let [loss, quality] = [format!("{:.4}", row.loss), quality(row.accuracy, row.mse)];
+                let text = format!("loss {loss}, {} {quality}", measure(row.mse));
                 bar.message(&text);
                 console.log(&format!("{}: {text}, {:.0} s", self.epoch, row.seconds));
             }

@@ -12,7 +12,7 @@ use super::next::{Line, Next, Why};
 use super::table::{table, text};
 use super::{overwrite, reading};
 use crate::atomic;
-use crate::data::{Dataset, Normalisation, Reading, Split};
+use crate::data::{Dataset, Normalisation, Reading, Split, Targets};
 use crate::numbers::thousands;
 use crate::plot::contact;
 
@@ -40,7 +40,11 @@ struct Report<'a> {
     fingerprint: String,
     /// The shape of a sample, (channels, height, width).
     shape: [usize; 3],
+    /// The number of classes; 0 if targets are numbers.
     classes: usize,
+    /// The number of targets per sample, if they are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targets: Option<usize>,
     /// The names of the classes; empty if they have none.
     class_names: &'a [String],
     train: Part,
@@ -82,14 +86,19 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let svg = contact::svg(&data, arguments.examples.get());
         atomic::write(picture, svg.map_err(|reason| anyhow!(reason))?.as_bytes())?;
     }
+    let classes = match data.has_targets() {
+        true => 0,
+        false => data.classes,
+    };
     let report = Report {
         name: &data.name,
         fingerprint: data.fingerprint(),
         shape: data.train.shape(),
-        classes: data.classes,
+        classes,
+        targets: data.train.targets().map(Targets::width),
         class_names: &data.class_names,
-        train: Part::of(&data.train, data.classes),
-        test: Part::of(&data.test, data.classes),
+        train: Part::of(&data.train, classes),
+        test: Part::of(&data.test, classes),
         normalisation: &data.normalisation,
         bytes: ranges(&data.train),
         reading: &data.reading,
@@ -141,12 +150,18 @@ fn describe(report: &Report<'_>, data: &Dataset) -> String {
     }
     let svg = report.svg.as_ref().map(|path| format!("\n{path}\n"));
     format!(
-        "{}: {channels} x {height} x {width} (channels, height, width), {} classes, {} samples for training and {} for testing\n\n{}\n{}{}",
+        "{}: {channels} x {height} x {width} (channels, height, width), {}, {} samples for training and {} for testing\n\n{}\n{}{}",
         report.name,
-        report.classes,
+        match report.targets {
+            Some(targets) => format!("{} targets per sample", thousands(targets)),
+            None => format!("{} classes", report.classes),
+        },
         thousands(report.train.samples),
         thousands(report.test.samples),
-        text(&classes),
+        match report.targets {
+            Some(_) => String::new(),
+            None => text(&classes),
+        },
         describe_ranges(report),
         svg.unwrap_or_default()
     )

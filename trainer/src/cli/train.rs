@@ -9,7 +9,7 @@ use super::console::Console;
 use super::next::{Line, Next, Why, free};
 use super::recipe::{Loaded, Options};
 use super::run_progress::RunProgress;
-use super::table::percent;
+use super::table::{measure, quality};
 use super::{hints, interrupt};
 use crate::data::Dataset;
 use crate::deploy::FinishedRun;
@@ -76,12 +76,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         false => Next::Nothing(Why::Limit),
     };
     console.result(&report, || {
-        let TrainReport { weights, compression, accuracy, .. } = &report;
-        let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));
+        let TrainReport { weights, compression, accuracy, mse, .. } = &report;
+        let dense = accuracy.dense.map(|dense| quality(dense, mse.and_then(|mse| mse.dense)));
+        let dense = dense.map_or(String::new(), |dense| format!(" (dense {dense})"));
+        let mse = mse.map(|mse| mse.pruned);
         format!(
-            "{}: accuracy {}{dense}; {} of {} weights connected ({:.1}x), {} kept by the mask ({:.1}x); {:.0} s",
+            "{}: {} {}{dense}; {} of {} weights connected ({:.1}x), {} kept by the mask ({:.1}x); {:.0} s",
             report.run,
-            percent(accuracy.pruned),
+            measure(mse),
+            quality(accuracy.pruned, mse),
             thousands(weights.effective),
             thousands(weights.total),
             compression.effective,

@@ -16,7 +16,7 @@ use crate::transfer::upload;
 /// Images per batch of [`Batches::in_order`].
 pub const EVALUATION_ROWS: usize = 100;
 
-/// Source of input and class tensors for the images of a split.
+/// Source of input and target tensors for the images of a split.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     split: &'a Split,
@@ -104,7 +104,7 @@ impl<'a> Batches<'a> {
     }
 
     /// Uploads the `order` of an epoch, if the split is kept on the device: batches are then taken
-    /// from it by [`inputs_at`](Self::inputs_at) and [`classes_at`](Self::classes_at), and nothing
+    /// from it by [`inputs_at`](Self::inputs_at) and [`targets_at`](Self::targets_at), and nothing
     /// is uploaded per batch.
     ///
     /// # Errors
@@ -125,12 +125,12 @@ impl<'a> Batches<'a> {
         self.kept()?.inputs(indices, self.split, &self.tables)
     }
 
-    /// Returns the classes of the images that `indices` (images) on the device name.
+    /// Returns the targets of the images that `indices` (images) on the device name.
     ///
     /// # Errors
     /// Returns an error if the split is not kept on the device, or if that fails.
-    pub fn classes_at(&self, indices: &Tensor) -> Result<Tensor> {
-        self.kept()?.classes(indices, self.split)
+    pub fn targets_at(&self, indices: &Tensor) -> Result<Tensor> {
+        self.kept()?.targets(indices, self.split)
     }
 
     /// Returns the maker of batches on the device, where the whole split must be kept.
@@ -173,15 +173,20 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
     }
 
-    /// Returns the classes of the images with the given indices, as a tensor of shape (images) and
-    /// type u32.
+    /// Returns the targets of the images with the given indices: their classes, of shape (images)
+    /// and type u32, or numbers, of shape (images, outputs) and type f32.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
-    pub fn classes(&self, indices: &[u32]) -> Result<Tensor> {
+    pub fn targets(&self, indices: &[u32]) -> Result<Tensor> {
         if let Some(resident) = self.whole() {
             let indices = upload(indices, indices.len(), &self.device)?;
-            return resident.classes(&indices, self.split);
+            return resident.targets(&indices, self.split);
+        }
+        if let Some(targets) = self.split.targets() {
+            let images = indices.iter().map(|&index| index as usize);
+            let values = self.split.targets_of(images);
+            return upload(&values, (indices.len(), targets.width()), &self.device);
         }
         let classes: Vec<u32> = indices
             .iter()
@@ -218,16 +223,16 @@ impl<'a> Batches<'a> {
         self.tensor(range.map(|index| self.split.image(index)))
     }
 
-    /// Returns the classes of `count` images from `first` on, of shape (images) and type u32.
+    /// Returns the targets of `count` images from `first` on, as [`targets`](Self::targets) does.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
-    pub fn classes_in_order(&self, first: usize, count: usize) -> Result<Tensor> {
+    pub fn targets_in_order(&self, first: usize, count: usize) -> Result<Tensor> {
         if let Some(resident) = self.whole() {
-            return resident.classes_in_order([first, count], self.split);
+            return resident.targets_in_order([first, count], self.split);
         }
         let indices: Vec<u32> = (first..first + count).map(|index| index as u32).collect();
-        self.classes(&indices)
+        self.targets(&indices)
     }
 }
 

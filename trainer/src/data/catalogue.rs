@@ -18,6 +18,7 @@ use super::dataset::Dataset;
 use super::folder::{self, Files, FolderError, ROLES};
 use super::reading::Reading;
 use super::tables::{TableError, Tables};
+use super::targets::TargetSource;
 use super::{content, digits, idx};
 use crate::{Remedy, names};
 
@@ -40,6 +41,17 @@ pub enum CatalogueError {
     Unknown {
         /// The name that was given.
         name: String,
+    },
+    /// The targets are to be columns, but the files have none.
+    #[error(
+        "{name} has classes, not columns such as {columns}: take its inputs as targets, or give a \
+         table or arrays"
+    )]
+    Targets {
+        /// The dataset.
+        name: String,
+        /// The columns.
+        columns: String,
     },
     /// No published dataset has this name.
     #[error("{}", names::unknown("dataset", .name, PUBLISHED.iter().map(|set| set.name), "run `rarefy data list` to see all"))]
@@ -312,6 +324,19 @@ pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
 /// Returns an error if there is no such dataset, if it is not on this machine, or if its files are
 /// invalid.
 pub fn load_as(name: &str, places: &Places, reading: &Reading) -> Result<Dataset, CatalogueError> {
+    let set = labelled(name, places, reading)?;
+    match (&reading.targets, set.has_targets()) {
+        (Some(TargetSource::Inputs), false) => Ok(set.with_inputs_as_targets()),
+        (Some(columns), false) => Err(CatalogueError::Targets {
+            name: name.to_owned(),
+            columns: columns.to_string(),
+        }),
+        _ => Ok(set),
+    }
+}
+
+/// Loads the dataset called `name`; only the targets of tables are read as `reading` says.
+fn labelled(name: &str, places: &Places, reading: &Reading) -> Result<Dataset, CatalogueError> {
     if name == digits::NAME {
         return Ok(digits::load());
     }

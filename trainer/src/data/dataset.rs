@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::normalisation::Normalisation;
 use super::reading::Reading;
+use super::targets::{Spread, Standard, Targets};
 use crate::digest::hexadecimal;
 
 /// Labelled images, split into training and test sets.
@@ -20,7 +21,8 @@ pub struct Dataset {
     /// Conversion of a pixel to a network input.
     pub normalisation: Normalisation,
     /// Number of classes; every label is below this number. Samples without labels
-    /// ([`Reading::has_labels`]) are all of one class.
+    /// ([`Reading::has_labels`]) are all of one class. If targets are numbers, how many a sample
+    /// has.
     pub classes: usize,
     /// The names of the classes, in the order of their labels; empty if they have none.
     pub class_names: Vec<String>,
@@ -64,17 +66,63 @@ impl Dataset {
             }
             hasher.update(&split.images);
             hasher.update(&split.labels);
+            split.hash_targets(&mut hasher);
         }
         hexadecimal(&hasher.finalize())
+    }
+
+    /// Checks whether the targets are numbers, not classes.
+    #[must_use]
+    pub fn has_targets(&self) -> bool {
+        self.train.targets.is_some()
+    }
+
+    /// Returns the dataset with the samples themselves as targets, in the units of the data.
+    #[must_use]
+    pub fn with_inputs_as_targets(mut self) -> Self {
+        let features = self.train.features();
+        let targets = Targets::inputs(self.reading.map.as_ref(), features);
+        for split in [&mut self.train, &mut self.test] {
+            split.labels.fill(0);
+            split.targets = Some(targets.clone());
+        }
+        self.classes = features;
+        self.class_names.clear();
+        self.reading.targets = Some(super::TargetSource::Inputs);
+        self
+    }
+
+    /// Returns the units in which networks are trained: those in which the targets for training
+    /// have a mean of 0 and a variance of about 1. Returns `None` if the targets are classes, or if
+    /// they do not differ.
+    #[must_use]
+    pub fn standard(&self) -> Option<Standard> {
+        self.train.spread()?.standard()
+    }
+
+    /// Returns the dataset with targets in the units of `standard`.
+    #[must_use]
+    pub fn standardised(&self, standard: &Standard) -> Self {
+        let split = |split: &Split| Split {
+            targets: (split.targets.as_ref()).map(|targets| targets.standardised(standard)),
+            ..split.clone()
+        };
+        Self {
+            train: split(&self.train),
+            test: split(&self.test),
+            ..self.clone()
+        }
     }
 }
 
 /// Images of one shape with their labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     images: Vec<u8>,
     labels: Vec<u8>,
     shape: [usize; 3],
+    /// The targets, if they are numbers; the labels are then 0.
+    targets: Option<Targets>,
 }
 
 impl Split {
@@ -94,6 +142,27 @@ impl Split {
         Self {
             images,
             labels,
+            shape,
+            targets: None,
+        }
+    }
+
+    /// Creates a split of images, as [`new`](Self::new) does, whose targets are numbers: `width` per
+    /// image, stored consecutively in `values`.
+    ///
+    /// # Panics
+    /// Panics unless `images` holds exactly one image per row of `values`.
+    #[must_use]
+    pub fn of_targets(images: Vec<u8>, values: Vec<f32>, width: usize, shape: [usize; 3]) -> Self {
+        assert_eq!(
+            images.len() * width,
+            values.len() * shape.iter().product::<usize>(),
+            "one image of {shape:?} per row of targets"
+        );
+        Self {
+            labels: vec![0; values.len() / width],
+            targets: Some(Targets::Numbers { values, width }),
+            images,
             shape,
         }
     }
@@ -154,6 +223,59 @@ impl Split {
         &self.labels
     }
 
+    /// Returns the targets, if they are numbers.
+    #[must_use]
+    pub fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
+    }
+
+    /// Returns the targets of the images at `indices`, row by row; nothing if they are classes.
+    ///
+    /// # Panics
+    /// Panics unless every index is below [`len`](Self::len).
+    #[must_use]
+    pub fn targets_of(&self, indices: impl IntoIterator<Item = usize>) -> Vec<f32> {
+        let mut rows = Vec::new();
+        if let Some(targets) = &self.targets {
+            for index in indices {
+                targets.append(index, self.image(index), &mut rows);
+            }
+        }
+        rows
+    }
+
+    /// Returns the variance of the targets about their means, averaged over the outputs, in the
+    /// squared units of the targets; `None` if the targets are classes.
+    #[must_use]
+    pub fn variance(&self) -> Option<f64> {
+        Some(self.spread()?.variance())
+    }
+
+    /// Returns the spread of the targets; `None` if they are classes.
+    fn spread(&self) -> Option<Spread> {
+        let targets = self.targets.as_ref()?;
+        let mut spread = Spread::new(targets.width());
+        for index in 0..self.len() {
+            spread.add(&self.targets_of([index]));
+        }
+        Some(spread)
+    }
+
+    /// Adds the targets to a fingerprint, if they are numbers. Those of an autoencoder follow from
+    /// the images.
+    fn hash_targets(&self, hasher: &mut Sha256) {
+        match &self.targets {
+            None => {}
+            Some(Targets::Inputs { .. }) => hasher.update(b"inputs"),
+            Some(Targets::Numbers { values, .. }) => {
+                hasher.update(b"targets");
+                values
+                    .iter()
+                    .for_each(|value| hasher.update(value.to_le_bytes()));
+            }
+        }
+    }
+
     /// Returns the images at `indices`, in that order.
     ///
     /// # Panics
@@ -164,10 +286,14 @@ impl Split {
             images: Vec::new(),
             labels: Vec::new(),
             shape: self.shape,
+            targets: self.targets.as_ref().map(Targets::empty),
         };
         for i in indices {
             chosen.images.extend_from_slice(self.image(i));
             chosen.labels.push(self.labels[i]);
+            if let (Some(chosen), Some(targets)) = (&mut chosen.targets, &self.targets) {
+                chosen.push(targets, i);
+            }
         }
         chosen
     }

@@ -1,4 +1,5 @@
-//! Datasets: labelled 8-bit images in memory, and where they come from.
+//! Datasets: labelled 8-bit images in memory, and where they come from. In place of labels, they
+//! can have [`Targets`] that are numbers.
 //!
 //! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
 //! ([`digits`]), a [`published`] set found on this machine, a [`folder`] of IDX files ([`idx`]),
@@ -30,9 +31,11 @@ pub mod published;
 mod reading;
 mod resident;
 pub mod tables;
+mod targets;
 
 pub use dataset::{Dataset, Note, Split};
 pub use input_map::{InputMap, InputRange};
 pub use input_scale::{InputScale, ScaleError};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};
 pub use reading::{Extent, NO_LABELS, Reading, TestShare};
+pub use targets::{Standard, TargetSource, Targets};

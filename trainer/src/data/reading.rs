@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::input_map::{InputMap, InputRange};
+use super::targets::TargetSource;
 
 /// How a dataset is read where its files leave a choice. A run records it, so that later commands
 /// read the same samples.
@@ -28,6 +29,10 @@ pub struct Reading {
     /// [`NO_LABELS`] says that arrays have no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The targets, if they are numbers instead of classes. [`label`](Self::label) then has no
+    /// effect, except that a table's column of that name is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetSource>,
     /// The shape (channels, height, width) of a row's features, in row-major order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Extent<3>>,
@@ -51,10 +56,22 @@ pub struct Reading {
 pub const NO_LABELS: &str = "none";
 
 impl Reading {
-    /// Checks whether the samples have labels.
+    /// Checks whether the samples have labels, or targets that are numbers.
     #[must_use]
     pub fn has_labels(&self) -> bool {
-        self.label.as_deref() != Some(NO_LABELS)
+        self.targets.is_some() || self.label.as_deref() != Some(NO_LABELS)
+    }
+
+    /// Checks whether the files have labels, or targets that are numbers, beside the features.
+    #[must_use]
+    pub(super) fn reads_labels(&self) -> bool {
+        self.targets != Some(TargetSource::Inputs) && self.has_labels()
+    }
+
+    /// Checks whether the samples have classes.
+    #[must_use]
+    pub fn has_classes(&self) -> bool {
+        self.targets.is_none() && self.has_labels()
     }
 
     /// Checks whether the files left no choice.
@@ -205,6 +222,7 @@ mod tests {
             input_range: Some(InputRange::Fixed(-1.0, 0.5)),
             test_share: Some(TestShare::default()),
             label: Some("kind".into()),
+            targets: Some("a,b".parse().unwrap()),
             shape: Some("1x28x28".parse().unwrap()),
             resize: Some("32x48".parse().unwrap()),
             drop: vec!["7".into()],

@@ -30,13 +30,13 @@ struct Lookup {
     first: Option<Tensor>,
 }
 
-/// The images and labels of a split.
+/// The images and targets of a split.
 #[derive(Debug)]
 struct Set {
     /// The pixels, in u8: (images, pixels).
     images: Tensor,
-    /// The classes, in u32: (images).
-    classes: Tensor,
+    /// The classes, in u32 (images), or targets that are numbers, in f32 (images, outputs).
+    targets: Tensor,
 }
 
 /// Returns the value of `cell`, made by `make` at the first call.
@@ -63,10 +63,19 @@ impl Resident {
     fn set(&self, split: &Split) -> Result<&Set> {
         once(&self.set, || {
             let shape = (split.len(), split.features());
-            let classes: Vec<u32> = split.labels().iter().copied().map(u32::from).collect();
+            let targets = match split.targets() {
+                Some(targets) => {
+                    let values = split.targets_of(0..split.len());
+                    upload(&values, (split.len(), targets.width()), &self.device)?
+                }
+                None => {
+                    let classes: Vec<u32> = split.labels().iter().copied().map(u32::from).collect();
+                    upload(&classes, classes.len(), &self.device)?
+                }
+            };
             Ok(Set {
                 images: upload(split.images(), shape, &self.device)?,
-                classes: upload(&classes, classes.len(), &self.device)?,
+                targets,
             })
         })
     }
@@ -104,18 +113,18 @@ impl Resident {
         self.normalised(&upload(pixels, shape, &self.device)?, tables)
     }
 
-    /// Returns the classes of the images of `split` that `indices` (images) name.
-    pub(super) fn classes(&self, indices: &Tensor, split: &Split) -> Result<Tensor> {
-        self.set(split)?.classes.index_select(indices, 0)
+    /// Returns the targets of the images of `split` that `indices` (images) name.
+    pub(super) fn targets(&self, indices: &Tensor, split: &Split) -> Result<Tensor> {
+        self.set(split)?.targets.index_select(indices, 0)
     }
 
-    /// Returns the classes of `count` images of `split` from `first` on.
-    pub(super) fn classes_in_order(
+    /// Returns the targets of `count` images of `split` from `first` on.
+    pub(super) fn targets_in_order(
         &self,
         [first, count]: [usize; 2],
         split: &Split,
     ) -> Result<Tensor> {
-        self.set(split)?.classes.narrow(0, first, count)
+        self.set(split)?.targets.narrow(0, first, count)
     }
 
     /// Returns the inputs of `pixels` in u8 (images, pixels).

@@ -155,6 +155,14 @@ impl Companion {
         }
     }
 
+    /// Returns what an output of 1 stands for, as `export` recorded it; `None` if an earlier version
+    /// exported.
+    #[must_use]
+    pub fn output_step(&self) -> Option<f64> {
+        let step = self.export.get("output_step")?.as_f64();
+        step.filter(|step| step.is_finite() && *step > 0.0)
+    }
+
     /// Returns the instructions that `export` predicted with measured activity, per layer and for a
     /// whole inference; `None` if the report does not contain them.
     #[must_use]

@@ -52,12 +52,14 @@ pub enum DeployError {
     },
     /// A container that loses too much accuracy.
     #[error(
-        "the accuracy on the test images would drop from {trained} (trained network) to {deployed} (container): {reason}; {remedy}"
+        "the {measure} on the test images would drop from {trained} (trained network) to {deployed} (container): {reason}; {remedy}"
     )]
     Loss {
-        /// The accuracy of the trained network, in percent.
+        /// What drops: the accuracy or, for targets that are numbers, R².
+        measure: &'static str,
+        /// The accuracy of the trained network, in percent, or its R².
         trained: String,
-        /// The accuracy of the container, in percent.
+        /// The accuracy of the container, in percent, or its R².
         deployed: String,
         /// Where accuracy is lost.
         reason: String,

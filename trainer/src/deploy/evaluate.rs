@@ -8,7 +8,7 @@ use rarefy_runtime::{Engine, argmax};
 use serde::Serialize;
 
 use super::DeployError;
-use crate::data::Split;
+use crate::data::{Split, Targets};
 
 /// The accuracy of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -19,6 +19,75 @@ pub struct Score {
     pub samples: usize,
     /// The number of images classified correctly.
     pub correct: usize,
+}
+
+/// How far the outputs of a container are from targets that are numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Fit {
+    /// The number of samples.
+    pub samples: usize,
+    /// The mean squared error, over samples and outputs, in the squared units of the targets.
+    pub mse: f64,
+    /// The share of the targets' variance that the outputs explain: 1 less the error over the
+    /// variance.
+    pub r2: f64,
+}
+
+impl Fit {
+    /// Compares the `outputs` of each sample of `split` with its targets.
+    ///
+    /// # Panics
+    /// Panics if the targets are classes, or unless there are as many outputs as targets.
+    pub fn of(outputs: impl IntoIterator<Item = Vec<f64>>, split: &Split) -> Self {
+        let variance = split.variance().expect("the targets are numbers");
+        let (mut sum, mut count) = (0.0, 0);
+        for (index, outputs) in outputs.into_iter().enumerate() {
+            let targets = split.targets_of([index]);
+            assert_eq!(outputs.len(), targets.len(), "as many outputs as targets");
+            let pairs = outputs.iter().zip(&targets);
+            sum += pairs
+                .map(|(output, &target)| (output - f64::from(target)).powi(2))
+                .sum::<f64>();
+            count += targets.len();
+        }
+        let mse = sum / count.max(1) as f64;
+        Self {
+            samples: split.len(),
+            mse,
+            r2: 1.0 - mse / variance.max(f64::MIN_POSITIVE),
+        }
+    }
+}
+
+/// Compares the outputs of `model` for every sample of `split` with their targets. A unit of an
+/// output stands for `output_step`. Returns `None` if `stop` was raised.
+///
+/// # Errors
+/// Returns an error if there are no samples, if their size does not match the model, or if it has
+/// not as many outputs as a sample has targets.
+pub fn fit(
+    model: Model<'_>,
+    split: &Split,
+    output_step: f64,
+    stop: &AtomicBool,
+) -> Result<Option<Fit>, DeployError> {
+    let targets = split.targets().map_or(0, Targets::width);
+    if targets != model.outputs() {
+        return Err(DeployError::Mismatch(format!(
+            "the samples have {targets} targets, but the model has {} outputs",
+            model.outputs()
+        )));
+    }
+    if split.is_empty() {
+        let reason = "the dataset has no samples to evaluate on";
+        return Err(DeployError::Mismatch(reason.into()));
+    }
+    let real = |row: Vec<i32>| -> Vec<f64> {
+        let outputs = row.into_iter().map(f64::from);
+        outputs.map(|output| output_step * output).collect()
+    };
+    let found = outputs(model, split, stop)?;
+    Ok(found.map(|rows| Fit::of(rows.into_iter().map(real), split)))
 }
 
 /// How far the outputs of a container are from those of a network in floats.
@@ -149,6 +218,19 @@ pub fn evaluate(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fit_is_the_mean_squared_error_and_its_share_of_the_variance() {
+        // sklearn: y = [[1, 10], [3, 30], [8, 20]], p = [[2, 10], [3, 28], [6, 21]];
+        // mean_squared_error(y, p) = 10 / 6; y.var(0).mean() = 113 / 3.
+        let targets = vec![1.0, 10.0, 3.0, 30.0, 8.0, 20.0];
+        let split = Split::of_targets(vec![0; 3], targets, 2, [1, 1, 1]);
+        let outputs = [[2.0, 10.0], [3.0, 28.0], [6.0, 21.0]].map(|row| row.to_vec());
+        let fit = Fit::of(outputs, &split);
+        assert_eq!(fit.samples, 3);
+        assert!((fit.mse - 10.0 / 6.0).abs() < 1e-12);
+        assert!((fit.r2 - (1.0 - 5.0 / 113.0)).abs() < 1e-12);
+    }
 
     #[test]
     fn the_error_is_that_of_the_best_step() {

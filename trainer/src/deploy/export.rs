@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use rarefy_format::{AlignedBytes, Encoding, UnitsSpec};
+use rarefy_format::{AlignedBytes, Encoding, Model, UnitsSpec};
 use serde::Serialize;
 
 use super::bits::{self, Wider};
@@ -24,7 +24,8 @@ use crate::remedy::Remedy;
 pub use super::integers::{adapted, integers};
 pub use super::options::Options;
 
-/// The maximum loss of accuracy against the trained network, as a fraction of the test images.
+/// The maximum loss of accuracy against the trained network, as a fraction of the test images. If
+/// targets are numbers, the maximum rise of the mean squared error as a fraction of their variance.
 pub const MOST_LOSS: f64 = 0.05;
 
 /// What the difference of two accuracies can exceed its exact value by; far less than one sample.
@@ -40,6 +41,12 @@ pub struct ExportReport {
     pub weights: String,
     /// Accuracy on the test images.
     pub accuracy: ExportAccuracy,
+    /// What an output of 1 stands for: an output of the trained network is the container's times
+    /// this step.
+    pub output_step: f64,
+    /// Mean squared errors on the test images; `None` if targets are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse: Option<ExportErrors>,
     /// The largest relative difference between the class scores of the trained and the stripped
     /// network, in f32, over the calibration images.
     pub stripping_error: f64,
@@ -50,7 +57,19 @@ pub struct ExportReport {
     pub wider: Vec<Wider>,
 }
 
-/// Accuracy before and after export, 0 to 1; NaN (in JSON null) if the data has no labels.
+/// Mean squared errors before and after export, in the squared units of the targets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ExportErrors {
+    /// The error of the trained f32 network.
+    pub pruned: f64,
+    /// The error of the container, with the device's arithmetic.
+    pub deployed: f64,
+    /// The variance of the targets.
+    pub variance: f64,
+}
+
+/// Accuracy before and after export, 0 to 1; R² if targets are numbers; NaN (in JSON null) if the
+/// data has no labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportAccuracy {
     /// The accuracy of the trained f32 network.
@@ -278,13 +297,31 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// Returns the accuracy of the trained network, 0 to 1; NaN if the data has no labels.
+    /// Returns the accuracy of the trained network, 0 to 1, or its R²; NaN if the data has no labels.
     pub(super) fn trained_accuracy(&self, stripped: &Stripped) -> f64 {
         if !self.data.reading.has_labels() {
             return f64::NAN;
         }
         self.accuracy
             .unwrap_or_else(|| accuracy(&stripped.folded, &self.data.test))
+    }
+
+    /// Returns the accuracy of the container `model`, an output of which stands for `output_step`;
+    /// NaN if the data has no labels.
+    ///
+    /// # Errors
+    /// Returns an error if the container cannot be evaluated.
+    fn deployed_accuracy(&self, model: Model<'_>, output_step: f64) -> Result<f64, DeployError> {
+        let (test, never) = (&self.data.test, AtomicBool::new(false));
+        if self.data.has_targets() {
+            let fit = evaluate::fit(model, test, output_step, &never)?;
+            return Ok(fit.map_or(f64::NAN, |fit| fit.r2));
+        }
+        let score = evaluate::evaluate(model, test, &never, &mut |_| {})?;
+        Ok(match self.data.reading.has_labels() {
+            true => score.map_or(0.0, |score| score.accuracy),
+            false => f64::NAN,
+        })
     }
 
     /// Evaluates and describes the container `written`, which holds the adapted `network`; `path`
@@ -302,14 +339,9 @@ impl<'a> Export<'a> {
     ) -> Result<Prepared, DeployError> {
         let quantized = &written.quantized;
         let model = container::parse(&written.bytes, path)?;
-        let never = AtomicBool::new(false);
-        let score = evaluate::evaluate(model, &self.data.test, &never, &mut |_| {})?;
         let accuracy = ExportAccuracy {
             pruned: self.trained_accuracy(stripped),
-            deployed: match self.data.reading.has_labels() {
-                true => score.map_or(0.0, |score| score.accuracy),
-                false => f64::NAN,
-            },
+            deployed: self.deployed_accuracy(model, quantized.output_step)?,
         };
         if accuracy.is_lossy() && !options.allow_loss {
             let remedy = match options.weights.bits() {
@@ -336,6 +368,12 @@ impl<'a> Export<'a> {
             model: contents,
             weights: options.weights.name(),
             accuracy,
+            output_step: quantized.output_step,
+            mse: self.data.test.variance().map(|variance| ExportErrors {
+                pruned: (1.0 - accuracy.pruned) * variance,
+                deployed: (1.0 - accuracy.deployed) * variance,
+                variance,
+            }),
             stripping_error: stripped.error,
             fidelity: quantized.fidelity.clone(),
             wider,
@@ -377,8 +415,15 @@ fn images(split: &Split) -> Vec<&[u8]> {
 /// The number of test images used to find out whether quantization is to blame for a loss.
 const JUDGED: usize = 2000;
 
-/// Returns the accuracy of `network` on the images of `split`, in f32.
+/// Returns the accuracy of `network` on the images of `split`, in f32; R² if targets are numbers.
 fn accuracy(network: &Network, split: &Split) -> f64 {
+    if split.targets().is_some() {
+        let outputs = (0..split.len()).map(|image| {
+            let outputs = network.scores(split.image(image));
+            outputs.into_iter().map(f64::from).collect()
+        });
+        return evaluate::Fit::of(outputs, split).r2;
+    }
     let is_right = |&image: &usize| {
         let scores = network.scores(split.image(image));
         let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
@@ -399,7 +444,10 @@ fn loss(
     remedy: Remedy,
 ) -> DeployError {
     let floats = accuracy(network, &test.limit(JUDGED));
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let (measure, shown): (_, fn(f64) -> String) = match test.targets() {
+        Some(_) => ("R²", |quality| format!("{quality:.4}")),
+        None => ("accuracy", |quality| format!("{:.2} %", 100.0 * quality)),
+    };
     let ExportAccuracy { pruned, deployed } = accuracies;
     let (reason, remedy) = match fidelity::first_apart(fidelity) {
         Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => {
@@ -414,14 +462,15 @@ fn loss(
         _ => {
             let reason = format!(
                 "in floats, the weights reach only {} too, so they are not those that the run trained",
-                percent(floats)
+                shown(floats)
             );
             (reason, Remedy::RepeatOrAllowLoss)
         }
     };
     DeployError::Loss {
-        trained: percent(pruned),
-        deployed: percent(deployed),
+        measure,
+        trained: shown(pruned),
+        deployed: shown(deployed),
         reason,
         remedy,
     }

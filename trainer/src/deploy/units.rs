@@ -1,6 +1,7 @@
 //! The units of an exported network: which numbers its input bytes and its logits stand for.
 //!
-//! A container states them if the features of the dataset were not bytes, or on request. Firmware
+//! A container states them if the features of the dataset were not bytes, if its targets are numbers,
+//! or on request. Firmware
 //! then turns the readings of its sensor into input bytes by the map that the run was trained with,
 //! and logits into outputs.
 
@@ -11,7 +12,7 @@ use crate::data::{Dataset, InputMap};
 /// When a container states its units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StatedUnits {
-    /// If the dataset's features are not bytes.
+    /// If the dataset's features are not bytes, or its targets are numbers.
     #[default]
     Automatic,
     /// In any case. The features of images are their bytes.
@@ -26,8 +27,9 @@ impl StatedUnits {
     #[must_use]
     pub fn of(self, data: &Dataset, output_step: f64) -> Option<UnitsSpec> {
         let maps = match (self, &data.reading.map) {
-            (Self::Never, _) | (Self::Automatic, None) => return None,
-            (Self::Always, None) => vec![ByteMap::IDENTITY],
+            (Self::Never, _) => return None,
+            (Self::Automatic, None) if !data.has_targets() => return None,
+            (Self::Automatic | Self::Always, None) => vec![ByteMap::IDENTITY],
             (_, Some(map)) => shared(map.byte_maps().collect()),
         };
         Some(UnitsSpec {

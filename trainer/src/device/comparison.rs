@@ -29,8 +29,11 @@ pub struct Row {
     pub settings: Vec<Setting>,
     /// The encoding of each layer.
     pub encodings: Vec<&'static str>,
-    /// Accuracy on all test images with the device's arithmetic, 0 to 1.
+    /// Accuracy on all test images with the device's arithmetic, 0 to 1; R² if targets are numbers.
     pub accuracy: f64,
+    /// Mean squared error on all test images; `None` if targets are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse: Option<f64>,
     /// Whether an export rejects the container unless a loss of accuracy is allowed.
     pub lossy: bool,
     /// Size of the container in bytes.
@@ -73,6 +76,7 @@ pub fn compare(
             settings: variant.settings.clone(),
             encodings: variant.encodings(),
             accuracy: variant.report.accuracy.deployed,
+            mse: variant.report.mse.map(|mse| mse.deployed),
             lossy: variant.report.accuracy.is_lossy(),
             bytes: variant.bytes.len(),
             pareto: false,

@@ -23,8 +23,11 @@ pub struct VariantFit {
 pub struct Chosen {
     /// The settings that give the container.
     pub settings: Vec<Setting>,
-    /// Accuracy on all test images with the device's arithmetic, 0 to 1.
+    /// Accuracy on all test images with the device's arithmetic, 0 to 1; R² if targets are numbers.
     pub accuracy: f64,
+    /// Mean squared error on all test images; `None` if targets are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse: Option<f64>,
     /// Size of the container in bytes.
     pub bytes: usize,
 }
@@ -35,6 +38,7 @@ impl Chosen {
         Self {
             settings: variant.settings.clone(),
             accuracy: variant.report.accuracy.deployed,
+            mse: variant.report.mse.map(|mse| mse.deployed),
             bytes: variant.bytes.len(),
         }
     }

@@ -16,6 +16,7 @@ pub mod gradients;
 pub mod initial;
 pub mod model;
 pub mod operators;
+pub mod outputs;
 pub mod parameter;
 pub mod plain;
 pub mod population;

@@ -25,7 +25,9 @@ const MOST_CHARACTERS: usize = 16;
 /// # Errors
 /// Returns the reason if the picture cannot be drawn.
 pub fn svg(data: &Dataset, examples: usize) -> Result<String, String> {
-    let rows: Vec<Vec<usize>> = (0..data.classes)
+    // Without classes, all samples have the label 0.
+    let classes = if data.has_targets() { 1 } else { data.classes };
+    let rows: Vec<Vec<usize>> = (0..classes)
         .map(|it| chosen(&data.train, it, examples))
         .collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -63,8 +65,12 @@ pub fn svg(data: &Dataset, examples: usize) -> Result<String, String> {
     Ok(super::marked(&svg))
 }
 
-/// Returns the name of the class `label`, or its number, in at most [`MOST_CHARACTERS`].
+/// Returns the name of the class `label`, or its number, in at most [`MOST_CHARACTERS`]; nothing if
+/// targets are numbers.
 fn class_name(data: &Dataset, label: usize) -> String {
+    if data.has_targets() {
+        return String::new();
+    }
     match data.class_names.get(label) {
         Some(name) if name.chars().count() > MOST_CHARACTERS => name
             .chars()

@@ -143,6 +143,15 @@ pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), PruneError> {
             graph.input_shape()
         )));
     }
+    if data.has_targets() && data.classes != graph.classes() {
+        return Err(PruneError::Data(format!(
+            "dataset {} has {} targets per sample, but {} has {} outputs: give the last layer as many units",
+            data.name,
+            data.classes,
+            graph.name(),
+            graph.classes()
+        )));
+    }
     if data.classes > graph.classes() {
         return Err(PruneError::Data(format!(
             "dataset {} has {} classes, but {} has only {} outputs",

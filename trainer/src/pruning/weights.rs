@@ -24,6 +24,7 @@ use super::error::PruneError;
 use crate::atomic;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::masks::Masks;
+use crate::network::outputs::OutputParameters;
 use crate::network::{Network, State, initial};
 use crate::tensors;
 
@@ -146,6 +147,26 @@ impl Weights {
             state.insert(name, shape, single(values));
         }
         state
+    }
+
+    /// Multiplies every output of the network by `scale`, which is positive, and then adds its
+    /// `shift`, if `outputs` [can](OutputParameters::can_shift).
+    pub(crate) fn change_outputs(
+        &mut self,
+        graph: &Graph,
+        outputs: &OutputParameters,
+        scale: f64,
+        shift: &[f64],
+    ) {
+        let mut state = self.state(graph);
+        outputs.apply(&mut state, scale, shift);
+        for (Prunable { name, .. }, values) in graph.prunable().into_iter().zip(&mut self.values) {
+            state.0.remove(&name);
+            if outputs.scales(&name) {
+                values.iter_mut().for_each(|value| *value *= scale);
+            }
+        }
+        self.others = state;
     }
 
     /// Builds the network of `graph` on `device` with `values` in place of the kernel weights, in

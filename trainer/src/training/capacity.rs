@@ -4,7 +4,7 @@ use candle_core::{Device, Error};
 
 use super::error::TrainError;
 use super::recipe::stages::Stage;
-use crate::data::Dataset;
+use crate::data::{Dataset, Split, Targets};
 use crate::graph::Graph;
 use crate::network::footprint::least_bytes;
 
@@ -27,7 +27,9 @@ pub(super) fn check(
 
 /// Checks that training each of the `stages`, with the images of `data`, can fit in `free` bytes.
 fn fits(stages: &[Stage], graph: &Graph, data: &Dataset, free: usize) -> Result<(), TrainError> {
-    let images = data.train.images().len() + data.test.images().len();
+    let targets = |split: &Split| 4 * split.len() * split.targets().map_or(0, Targets::width);
+    let bytes = |split: &Split| split.images().len() + targets(split);
+    let images = bytes(&data.train) + bytes(&data.test);
     for stage in stages.iter().filter(|stage| stage.epochs > 0) {
         let batch = stage.hyperparameters.batch;
         let moments = stage.hyperparameters.optimizer.moments().len();

@@ -81,7 +81,7 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// Returns the inputs and the classes of the next batch, which has the images with the given
+    /// Returns the inputs and the targets of the next batch, which has the images with the given
     /// indices.
     ///
     /// # Errors
@@ -105,11 +105,11 @@ impl<'a> Feed<'a> {
                 batches.inputs_of(&pixels)?
             }
         };
-        let classes = match &place {
-            Some(place) => batches.classes_at(place)?,
-            None => batches.classes(indices)?,
+        let targets = match &place {
+            Some(place) => batches.targets_at(place)?,
+            None => batches.targets(indices)?,
         };
-        Ok((inputs, classes))
+        Ok((inputs, targets))
     }
 }
 

@@ -15,6 +15,7 @@ use super::error::TrainError;
 use super::floats;
 use super::phases::point::RunMasks;
 use super::recipe::{self, Phase, Recipe, ZEROS};
+use super::units::TrainingUnits;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
 use crate::network::{Network, State};
@@ -35,12 +36,16 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Reads what `recipe` names.
+    /// Reads what `recipe` names; the outputs of the weights are then in `units`.
     ///
     /// # Errors
     /// Returns an error that names the file at fault if it does not fit `graph` or the recipe.
-    pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Self, TrainError> {
-        let weights = weights(recipe, graph)?;
+    pub(super) fn load(
+        recipe: &Recipe,
+        graph: &Graph,
+        units: &TrainingUnits,
+    ) -> Result<Self, TrainError> {
+        let weights = weights(recipe, graph)?.map(|weights| units.inwards(weights, graph));
         let masks = masks(recipe, graph, weights.as_ref())?;
         Ok(Self { weights, masks })
     }
@@ -218,7 +223,7 @@ pub(super) fn probe(
     let indices: Vec<u32> = (0..batch.min(train.split().len()) as u32).collect();
     let scores = network.train_forward(&train.inputs(&indices)?)?;
     let loss = recipe.hyperparameters.loss();
-    let loss = loss.mean(&scores, &train.classes(&indices)?)?;
+    let loss = loss.mean(&scores, &train.targets(&indices)?)?;
     let gradients = loss.backward()?;
     let mut finite = loss.to_scalar::<f32>()?.is_finite();
     for parameter in network.parameters() {

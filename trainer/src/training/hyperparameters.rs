@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
-use super::loss::{CrossEntropy, Loss};
+use super::loss::{CrossEntropy, Loss, MeanSquaredError};
 use super::schedule::Schedule;
-use crate::data::Split;
 use crate::data::augment::{Augmentation, Elastic};
+use crate::data::{Split, Targets};
+use crate::pruning;
 use crate::remedy::Remedy;
 
 /// The hyperparameters of a phase. The defaults are the paper's for LeNet-300-100.
@@ -201,6 +202,8 @@ pub enum LossKind {
     /// The mean cross-entropy of the softmax.
     #[default]
     CrossEntropy,
+    /// The mean squared error, for targets that are numbers.
+    Mse,
 }
 
 /// Distillation: learning the scores of a trained network (Hinton, Vinyals & Dean 2015).
@@ -212,10 +215,11 @@ pub enum LossKind {
 )]
 pub struct Distillation {
     /// The share of the loss that compares scores with those of the teacher, above 0 and at most 1.
-    /// The rest compares them with the classes; at 1, no class is read.
+    /// The rest compares them with the targets; at 1, no target is read.
     pub share: f64,
     /// What scores are divided by before their softmax; the higher, the more the scores of wrong
-    /// classes count.
+    /// classes count. Outputs that are numbers are compared by their mean squared difference
+    /// instead.
     pub temperature: f64,
 }
 
@@ -234,6 +238,16 @@ impl LossKind {
     pub fn with_smoothing(self, label_smoothing: f64) -> Box<dyn Loss> {
         match self {
             Self::CrossEntropy => Box::new(CrossEntropy { label_smoothing }),
+            Self::Mse => Box::new(MeanSquaredError),
+        }
+    }
+
+    /// Returns the loss whose gradient SNIP computes: `chosen`, unless targets are numbers.
+    #[must_use]
+    pub fn of_snip(self, chosen: pruning::Loss) -> pruning::Loss {
+        match self {
+            Self::CrossEntropy => chosen,
+            Self::Mse => pruning::Loss::Mse,
         }
     }
 }
@@ -304,6 +318,14 @@ impl Hyperparameters {
         if let Some(mixup) = self.mixup {
             at_most("mixup", mixup, 4.0)?;
         }
+        if self.loss == LossKind::Mse && self.label_smoothing > 0.0 {
+            let reason = "must be 0 with the loss mse, whose targets are numbers";
+            return Err(TrainError::value(
+                "label_smoothing",
+                self.label_smoothing,
+                reason,
+            ));
+        }
         self.schedule.check()?;
         self.check_augmentation()
     }
@@ -330,15 +352,39 @@ impl Hyperparameters {
         Ok(())
     }
 
-    /// Checks that augmentation and schedule fit a phase of `epochs` epochs on the training images
+    /// Checks that loss, augmentation and schedule fit a phase of `epochs` epochs on the training images
     /// `train`.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
     pub fn check_phase(&self, train: &Split, epochs: usize) -> Result<(), TrainError> {
+        self.check_targets(train)?;
         self.check_images(train.shape())?;
         let steps = train.len() / self.batch.max(1);
         self.schedule.check_length(steps * epochs)
+    }
+
+    /// Checks that the loss is one for the targets of `train`, and that augmentation keeps them.
+    fn check_targets(&self, train: &Split) -> Result<(), TrainError> {
+        let (loss, reason) = match (self.loss, train.targets()) {
+            (LossKind::CrossEntropy, Some(_)) => (
+                "cross-entropy",
+                "must be mse: the targets of the dataset are numbers",
+            ),
+            (LossKind::Mse, None) => (
+                "mse",
+                "must be cross-entropy: the dataset has classes; state which numbers are its targets, or take its inputs",
+            ),
+            (_, Some(Targets::Inputs { .. })) if !self.augmentation.is_identity() => {
+                return Err(TrainError::value(
+                    "augmentation",
+                    "given",
+                    "must be left out: the targets are the inputs, which it would change",
+                ));
+            }
+            _ => return Ok(()),
+        };
+        Err(TrainError::value("loss", loss, reason))
     }
 
     /// Checks that images of shape (channels, height, width) are larger than the shift, the crop

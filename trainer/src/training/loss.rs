@@ -3,15 +3,28 @@
 use candle_core::{D, DType, Result, Tensor};
 
 use crate::network::operators::likelihood::log_likelihood;
+use crate::pruning::loss::mean_squared_error;
 
-/// A classification loss.
+/// A loss.
 pub trait Loss: std::fmt::Debug + Send + Sync {
     /// Returns the mean loss of a batch: a scalar that candle differentiates with respect to
-    /// `scores` (batch, classes). `classes` (batch), in u32, are the correct classes.
+    /// `outputs` (batch, outputs). `targets` are the correct classes (batch), in u32, or the numbers
+    /// (batch, outputs) that the outputs should be.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
-    fn mean(&self, scores: &Tensor, classes: &Tensor) -> Result<Tensor>;
+    fn mean(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor>;
+}
+
+/// The mean of the squared differences between the outputs and their targets, over the batch and
+/// the outputs, as in PyTorch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MeanSquaredError;
+
+impl Loss for MeanSquaredError {
+    fn mean(&self, outputs: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        mean_squared_error(outputs, targets)
+    }
 }
 
 /// The cross-entropy between the softmax of the scores and the correct class, whose label can be
@@ -55,6 +68,9 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::graph::{Graph, Operation};
+    use crate::network::{Network, State};
+    use crate::pruning::Masks;
     use crate::random::Random;
 
     /// Returns `batch` rows of scores of `count` classes, with ties, and the correct classes.
@@ -139,6 +155,107 @@ mod tests {
                     assert!(
                         (f64::from(slope) - expected).abs() < 1e-6,
                         "{at}: {slope} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// torch.nn.functional.mse_loss of the outputs and targets, and the gradient of the outputs.
+    #[test]
+    fn the_mean_squared_error_is_that_of_pytorch() {
+        let outputs = Var::new(&[[0.5_f32, -1.25, 3.0], [2.0, 0.0, -0.75]], &Device::Cpu).unwrap();
+        let targets = [[1.0_f32, -1.0, 0.5], [2.0, -4.0, 0.25]];
+        let targets = Tensor::new(&targets, &Device::Cpu).unwrap();
+        let (value, gradient) = backward(&outputs, MeanSquaredError.mean(&outputs, &targets));
+        assert!((value - 3.927_083_3).abs() < 1e-6, "{value}");
+        for (found, expected) in gradient.iter().zip([
+            -1.0 / 6.0,
+            -1.0 / 12.0,
+            5.0 / 6.0,
+            0.0,
+            4.0 / 3.0,
+            -1.0 / 3.0,
+        ]) {
+            assert!((found - expected).abs() < 1e-7, "{found} {expected}");
+        }
+        let wrong = Tensor::new(&[[1.0_f32], [2.0]], &Device::Cpu).unwrap();
+        assert!(MeanSquaredError.mean(&outputs, &wrong).is_err());
+    }
+
+    /// Compares the loss of a batch and its gradients with those of PyTorch 2 in f64, in a dense and
+    /// in a sparse network.
+    #[test]
+    fn gradients_of_the_mean_squared_error_are_those_of_pytorch() {
+        let mut graph = Graph::new("toy", [1, 1, 3]);
+        graph.push("flatten", Operation::Flatten).unwrap();
+        let dense = |units| Operation::Dense { units, bias: true };
+        graph.push("fc1", dense(3)).unwrap();
+        graph.push("relu1", Operation::Relu).unwrap();
+        graph.push("fc2", dense(2)).unwrap();
+        let mut state = State::default();
+        let mut insert = |name: &str, shape: &[usize], values: &[f32]| {
+            state.insert(name.into(), shape.to_vec(), values.to_vec());
+        };
+        let kernel = [0.5, -0.25, 1.0, -1.5, 0.75, 0.5, 0.125, 0.25, -2.0];
+        insert("fc1.weight", &[3, 3], &kernel);
+        insert("fc1.bias", &[3], &[0.1, -0.2, 0.3]);
+        insert("fc2.weight", &[2, 3], &[1.0, -0.5, 0.25, 0.75, 2.0, -1.0]);
+        insert("fc2.bias", &[2], &[0.05, -0.4]);
+        let expected: [(&str, &[f32]); 4] = [
+            (
+                "fc1.weight",
+                &[
+                    -0.616_666_7,
+                    -0.033_333_3,
+                    2.7,
+                    -1.459_440_1,
+                    -2.423_307_3,
+                    4.571_093_8,
+                    0.254_720_05,
+                    1.528_320_3,
+                    -1.018_880_2,
+                ],
+            ),
+            ("fc1.bias", &[1.6, -0.771_093_75, 1.018_880_2]),
+            (
+                "fc2.weight",
+                &[
+                    0.88,
+                    1.536_692_7,
+                    0.181_826_17,
+                    2.24,
+                    1.789_895_8,
+                    -2.711_888,
+                ],
+            ),
+            ("fc2.bias", &[0.617_187_5, 0.397_916_67]),
+        ];
+        let x = [[1.0_f32, -2.0, 0.5], [0.25, 1.5, -1.0], [-0.75, 0.5, 2.0]];
+        let x = Tensor::new(&x, &Device::Cpu).unwrap();
+        let y = [[2.0_f32, -1.0], [0.5, 0.0], [-1.5, 3.0]];
+        let y = Tensor::new(&y, &Device::Cpu).unwrap();
+        let sparse = Network::sparse(&graph, &state, &Masks::dense(&graph)).unwrap();
+        let dense = Network::new(&graph, &state, &Device::Cpu).unwrap();
+        for (network, x) in [
+            (dense, x.clone()),
+            (sparse, x.t().unwrap().contiguous().unwrap()),
+        ] {
+            let loss = |outputs: &Tensor| MeanSquaredError.mean(outputs, &y);
+            let found = network.gradients(&x, loss).unwrap();
+            let value = found.loss.to_scalar::<f32>().unwrap();
+            assert!((value - 3.700_111).abs() < 1e-5, "{value}");
+            let gradients = network.parameters().iter().zip(found.of_parameters);
+            for (parameter, gradient) in gradients {
+                let gradient = gradient.unwrap().flatten_all().unwrap();
+                let gradient = gradient.to_vec1::<f32>().unwrap();
+                let of = expected.iter().find(|(name, _)| *name == parameter.name);
+                let (name, expected) = of.unwrap();
+                assert_eq!(gradient.len(), expected.len(), "{name}");
+                for (found, expected) in gradient.iter().zip(*expected) {
+                    assert!(
+                        (found - expected).abs() < 1e-5,
+                        "{name}: {found} {expected}"
                     );
                 }
             }

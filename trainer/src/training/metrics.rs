@@ -19,14 +19,21 @@ pub struct Metrics {
     /// The mean training loss.
     pub loss: f64,
     /// The accuracy on the test images, with batch-norm statistics from a sample of the training
-    /// images, or from all of them if the network after this epoch is saved.
+    /// images, or from all of them if the network after this epoch is saved. If targets are
+    /// numbers, R².
     pub accuracy: f64,
+    /// The mean squared error on the test images, in the squared units of the targets; `None` if
+    /// these are classes.
+    pub mse: Option<f64>,
     /// The seconds spent training and pruning so far, by all processes of the run.
     pub seconds: f64,
 }
 
 /// The header of `metrics.csv`.
 const HEADER: &str = "phase,epoch,loss,accuracy,seconds\n";
+
+/// The header if targets are numbers.
+const HEADER_OF_NUMBERS: &str = "phase,epoch,loss,mse,seconds\n";
 
 impl Metrics {
     /// Appends the line to the file `path`, after dropping the line of the same epoch, if there is
@@ -36,15 +43,17 @@ impl Metrics {
     /// Returns an error if the file cannot be read or written.
     pub fn add_to(&self, path: &Path) -> Result<(), FileError> {
         let key = key(&self.phase, self.epoch);
-        let old = read(path)?;
+        let header = self.mse.map_or(HEADER, |_| HEADER_OF_NUMBERS);
+        let old = read(path, header)?;
         let mut text: String = old
             .split_inclusive('\n')
             .take_while(|line| !line.starts_with(&key))
             .collect();
-        text += &format!(
-            "{key}{:.6},{:.4},{:.1}\n",
-            self.loss, self.accuracy, self.seconds
-        );
+        let quality = match self.mse {
+            Some(mse) => format!("{mse:e}"),
+            None => format!("{:.4}", self.accuracy),
+        };
+        text += &format!("{key}{:.6},{quality},{:.1}\n", self.loss, self.seconds);
         atomic::write(path, text.as_bytes())
     }
 }
@@ -63,10 +72,10 @@ fn is_row(line: &str, key: &str) -> bool {
     })
 }
 
-/// Reads the file `path`; returns only the header if it does not exist yet.
-fn read(path: &Path) -> Result<String, FileError> {
+/// Reads the file `path`; returns only the `header` if it does not exist yet.
+fn read(path: &Path, header: &str) -> Result<String, FileError> {
     match fs::read_to_string(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(HEADER.into()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(header.into()),
         read => read.map_err(|e| FileError::new("read", path, e)),
     }
 }
@@ -77,7 +86,7 @@ fn read(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// Returns an error if the file cannot be read or written.
 pub fn keep(path: &Path, count: usize) -> Result<(), FileError> {
-    let text = read(path)?;
+    let text = read(path, HEADER)?;
     let kept: String = text.split_inclusive('\n').take(1 + count).collect();
     match kept == text {
         true => Ok(()),
@@ -94,9 +103,11 @@ pub fn missing<'a>(
     path: &Path,
     phases: impl IntoIterator<Item = (&'a str, usize)>,
 ) -> Result<Option<(&'a str, usize)>, FileError> {
-    let text = read(path)?;
+    let text = read(path, HEADER)?;
     let mut lines = text.lines();
-    let has_header = lines.next() == Some(HEADER.trim_end());
+    let first = lines.next();
+    let is_first = |header: &&str| first == Some(header.trim_end());
+    let has_header = [HEADER, HEADER_OF_NUMBERS].iter().any(is_first);
     for (phase, epochs) in phases {
         for epoch in 1..=epochs {
             let key = key(phase, epoch);
@@ -121,6 +132,7 @@ mod tests {
             epoch,
             loss,
             accuracy: 0.5,
+            mse: None,
             seconds: 1.0,
         };
         let missing = |last| missing(&path, [("dense", 1), ("pruned", last)]).unwrap();

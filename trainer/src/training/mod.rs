@@ -36,6 +36,7 @@ pub mod run;
 pub mod schedule;
 mod session;
 pub mod sums;
+mod units;
 
 pub use error::{PhaseAt, Remedy, TrainError};
 pub use folder::Existing;

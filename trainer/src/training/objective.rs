@@ -1,10 +1,10 @@
 //! What a training step minimises: the loss of the scores of its inputs, which may be mixed in pairs,
-//! against their classes and the scores of a teacher.
+//! against their classes or other targets, and the scores of a teacher.
 
 use candle_core::{D, Result, Tensor};
 
-use super::hyperparameters::{Distillation, Hyperparameters};
-use super::loss::Loss;
+use super::hyperparameters::{Distillation, Hyperparameters, LossKind};
+use super::loss::{Loss, MeanSquaredError};
 use crate::network::{Network, Statistics};
 use crate::random::Random;
 
@@ -37,7 +37,8 @@ impl Teacher {
 #[derive(Debug)]
 pub(super) struct Objective<'a> {
     loss: Box<dyn Loss>,
-    /// The teacher, and how much of it is learnt; `None` to learn from the classes alone.
+    kind: LossKind,
+    /// The teacher, and how much of it is learnt; `None` to learn from the targets alone.
     teacher: Option<(&'a Teacher, Distillation)>,
     /// The parameter of the distribution of the shares in which pairs of inputs are mixed.
     mixup: Option<f64>,
@@ -48,6 +49,7 @@ impl<'a> Objective<'a> {
     pub(super) fn new(hyperparameters: &Hyperparameters, teacher: Option<&'a Teacher>) -> Self {
         Self {
             loss: hyperparameters.loss(),
+            kind: hyperparameters.loss,
             teacher: teacher.zip(hyperparameters.distillation),
             mixup: hyperparameters.mixup,
         }
@@ -61,8 +63,8 @@ impl<'a> Objective<'a> {
 
     /// Returns the mean of a batch as a scalar that candle differentiates with respect to the
     /// parameters of `network`. `inputs` are those that the network takes, or all of them, (batch,
-    /// pixels), if there is a teacher; `classes` (batch) are in u32. The share in which inputs are
-    /// mixed is drawn from `random`.
+    /// pixels), if there is a teacher; `targets` are those of [`Loss::mean`]. The share in which inputs
+    /// are mixed is drawn from `random`.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
@@ -70,7 +72,7 @@ impl<'a> Objective<'a> {
         &self,
         network: &Network,
         inputs: &Tensor,
-        classes: &Tensor,
+        targets: &Tensor,
         random: impl FnOnce() -> Random,
     ) -> Result<Tensor> {
         let images = match (network.inputs(), self.takes_all_inputs()) {
@@ -91,23 +93,27 @@ impl<'a> Objective<'a> {
             _ => network.train_forward(inputs)?,
         };
         let Some((teacher, distillation)) = self.teacher else {
-            return self.of_classes(&scores, classes, share);
+            return self.of_targets(&scores, targets, share);
         };
-        let taught = distillation.loss(&scores, &teacher.scores(inputs)?)?;
+        let taught = teacher.scores(inputs)?;
+        let taught = match self.kind {
+            LossKind::CrossEntropy => distillation.loss(&scores, &taught)?,
+            LossKind::Mse => MeanSquaredError.mean(&scores, &taught)?,
+        };
         if distillation.share == 1.0 {
             return Ok(taught);
         }
-        let own = self.of_classes(&scores, classes, share)?;
+        let own = self.of_targets(&scores, targets, share)?;
         (own * (1.0 - distillation.share))? + (taught * distillation.share)?
     }
 
-    /// Returns the mean loss of `scores` against `classes`, of which mixed inputs have two.
-    fn of_classes(&self, scores: &Tensor, classes: &Tensor, share: Option<f64>) -> Result<Tensor> {
-        let first = self.loss.mean(scores, classes)?;
+    /// Returns the mean loss of `scores` against `targets`, of which mixed inputs have two.
+    fn of_targets(&self, scores: &Tensor, targets: &Tensor, share: Option<f64>) -> Result<Tensor> {
+        let first = self.loss.mean(scores, targets)?;
         let Some(share) = share else {
             return Ok(first);
         };
-        let second = self.loss.mean(scores, &classes.flip(&[0])?)?;
+        let second = self.loss.mean(scores, &targets.flip(&[0])?)?;
         (first * share)? + (second * (1.0 - share))?
     }
 }

@@ -1,4 +1,4 @@
-//! One epoch of training, and the accuracy of a network.
+//! One epoch of training, and the accuracy of a network; for targets that are numbers, R².
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::ops::Range;
@@ -112,9 +112,9 @@ pub fn train_steps(
     thread::scope(|scope| {
         let mut feed = Feed::new(scope, batches, order, batch, epoch.changes(batches))?;
         for (step, indices) in (done.steps..end).zip(order.chunks_exact(batch)) {
-            let (inputs, classes) = feed.next(indices)?;
+            let (inputs, targets) = feed.next(indices)?;
             let random = || epoch.stream(&format!("mix {step}"));
-            let loss = objective.mean(network, &inputs, &classes, random)?;
+            let loss = objective.mean(network, &inputs, &targets, random)?;
             losses.add(&loss, epoch)?;
             optimizer.step(network, &loss.backward()?, rates(step))?;
             if after((step + 1) * batch).is_break() {
@@ -243,7 +243,8 @@ fn interrupted() -> candle_core::Error {
     candle_core::Error::msg("interrupted")
 }
 
-/// Returns the accuracy of `network` on the images of `test`, with the given `statistics`.
+/// Returns the accuracy of `network` on the images of `test`, with the given `statistics`. If the
+/// targets are numbers, returns R², the share of their variance that the outputs explain.
 ///
 /// # Errors
 /// Returns an error if `stop` is set, or if the device fails.
@@ -254,6 +255,10 @@ pub fn accuracy(
     stop: &AtomicBool,
 ) -> TensorResult<f64> {
     let test = &test.select(network.inputs());
+    if let Some(variance) = test.split().variance() {
+        let error = squared_error(network, statistics, test, stop)?;
+        return Ok(1.0 - error / variance.max(f64::MIN_POSITIVE));
+    }
     if !network.fused() {
         return accuracy_on_device(network, statistics, test, stop);
     }
@@ -270,6 +275,35 @@ pub fn accuracy(
     Ok(correct as f64 / test.split().len() as f64)
 }
 
+/// Returns the mean squared error of the outputs of `network` for the images of `test`.
+fn squared_error(
+    network: &Network,
+    statistics: &Statistics,
+    test: &Batches<'_>,
+    stop: &AtomicBool,
+) -> TensorResult<f64> {
+    let last = network.graph().nodes().len() - 1;
+    let sum = |range: Range<usize>| -> TensorResult<(f64, usize)> {
+        if stop.load(Relaxed) {
+            return Err(interrupted());
+        }
+        let outputs = network.forward_to(last, &test.inputs_in(range.clone())?, statistics)?;
+        let outputs = read::<f32>(&outputs.flatten_all()?)?;
+        let targets = test.split().targets_of(range);
+        let squares = outputs.iter().zip(&targets).map(|(&output, &target)| {
+            let apart = f64::from(output) - f64::from(target);
+            apart * apart
+        });
+        Ok((squares.sum(), targets.len()))
+    };
+    let mut all = (0.0, 0);
+    for part in network.map_batches(test.ranges(usize::MAX), sum) {
+        let (squares, count) = part?;
+        all = (all.0 + squares, all.1 + count);
+    }
+    Ok(all.0 / all.1.max(1) as f64)
+}
+
 /// Computes [`accuracy`] on the network's device, and waits for that device only once.
 fn accuracy_on_device(
     network: &Network,
@@ -282,7 +316,7 @@ fn accuracy_on_device(
     for batch in unless_stopped(test.in_order(usize::MAX), stop) {
         let scores = network.forward_to(last, &batch?, statistics)?;
         let count = scores.dim(0)?;
-        let classes = test.classes_in_order(seen, count)?;
+        let classes = test.targets_in_order(seen, count)?;
         let hits = scores.argmax(1)?.to_dtype(DType::U32)?.eq(&classes)?;
         correct.push(hits.to_dtype(DType::F32)?.sum_all()?);
         seen += count;

@@ -100,7 +100,7 @@ pub(super) fn check_first(
         device,
         seed: recipe.seed,
         snip: SnipOptions {
-            loss: prune.loss,
+            loss: recipe.hyperparameters.loss.of_snip(prune.loss),
             samples: None,
         },
         limits: Limits {

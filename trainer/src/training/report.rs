@@ -26,13 +26,37 @@ pub struct Compressions {
     pub effective: f64,
 }
 
-/// The accuracies on the test images, from 0 to 1.
+/// The accuracies on the test images, from 0 to 1; if targets are numbers, R².
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// The accuracy of the dense network; `None` if there is none, or if it is unknown.
     pub dense: Option<f64>,
     /// The accuracy of the pruned network; of the dense one if the run prunes nothing.
     pub pruned: f64,
+}
+
+/// The mean squared errors on the test images, in the squared units of the targets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SquaredErrors {
+    /// That of the dense network; `None` if there is none, or if it is unknown.
+    pub dense: Option<f64>,
+    /// That of the pruned network; of the dense one if the run prunes nothing.
+    pub pruned: f64,
+    /// The variance of the targets: the error of a network that knows only their means.
+    pub variance: f64,
+}
+
+impl SquaredErrors {
+    /// Returns the errors of networks with these R², for targets of this `variance`.
+    #[must_use]
+    pub fn of(r2: Accuracy, variance: f64) -> Self {
+        let error = |r2: f64| (1.0 - r2) * variance;
+        Self {
+            dense: r2.dense.map(error),
+            pruned: error(r2.pruned),
+            variance,
+        }
+    }
 }
 
 /// The figures of a finished run.
@@ -61,6 +85,9 @@ pub struct TrainReport {
     pub compression: Compressions,
     /// The accuracies on the test images, with population statistics in batch norms.
     pub accuracy: Accuracy,
+    /// The mean squared errors; `None` if targets are classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mse: Option<SquaredErrors>,
     /// The seconds spent training and pruning, by all processes of the run.
     pub seconds: f64,
 }

@@ -20,13 +20,15 @@ use super::phases::train::SAMPLE;
 use super::preflight::largest_batch;
 use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
-use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
+use super::report::{Accuracy, Compressions, SquaredErrors, TrainReport, WeightCounts};
 use super::session::{Clock, Pace, Progress, Session, Trained};
+use super::units::TrainingUnits;
 use super::{capacity, floats, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
 use crate::network::{State, initial};
+use crate::numbers::significant;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Masks, PruneError, Weights};
 
@@ -82,6 +84,9 @@ pub fn run(
     let graph = recipe.graph()?;
     preflight::check(recipe, &graph, data, device)?;
     let stages = stages(recipe)?;
+    let units = TrainingUnits::new(&graph, data);
+    let variance = data.test.variance();
+    let data: &Dataset = &units.data(data);
     let batches = |split| {
         let batches = Batches::new(split, &data.normalisation, device);
         match device.is_cpu() {
@@ -90,7 +95,7 @@ pub fn run(
         }
     };
     let train = batches(&data.train);
-    let given = Given::load(recipe, &graph)?;
+    let given = Given::load(recipe, &graph, &units)?;
     if let Some(weights) = &given.weights {
         given::probe(recipe, weights, &graph, device, &train)?;
     }
@@ -113,6 +118,8 @@ pub fn run(
         train,
         test: batches(&data.test),
         sample: batches(&sample),
+        units,
+        variance,
         stop,
         clock: Clock::start(),
         pace: Pace::new(checkpoint_every),
@@ -366,6 +373,7 @@ impl Session<'_> {
         let (weights, compression) = masks.counts(self.recipe.compression().0.get());
         let active = is_pruned.then_some(&masks.effective);
         let Trained { state, accuracy } = self.conclude(&point.state, active)?;
+        let state = self.units.outwards(state);
         state.save(&self.folder.file(WEIGHTS), &[])?;
         let accuracy = Accuracy {
             dense: match is_pruned {
@@ -408,14 +416,17 @@ impl Session<'_> {
         let absent = floats::missing_statistics(graph, &given.state(graph));
         let makes_masks = self.stages.iter().any(|stage| stage.masks.is_some());
         let next = if makes_masks { "pruning" } else { "training" };
-        tell(Event::Note(match accuracy {
-            Some(accuracy) if absent.is_empty() => format!(
-                "{path}: {:.2} % of test images right (before {next})",
-                100.0 * accuracy
-            ),
-            Some(accuracy) => format!(
-                "{path}: {:.2} % of test images right (before {next}), with statistics of the training images: it lacks {}",
-                100.0 * accuracy,
+        let quality = accuracy.map(|accuracy| match self.variance {
+            Some(variance) => {
+                let error = significant((1.0 - accuracy) * variance);
+                format!("mean squared error {error} on the test images")
+            }
+            None => format!("{:.2} % of test images right", 100.0 * accuracy),
+        });
+        tell(Event::Note(match quality {
+            Some(quality) if absent.is_empty() => format!("{path}: {quality} (before {next})"),
+            Some(quality) => format!(
+                "{path}: {quality} (before {next}), with statistics of the training images: it lacks {}",
                 absent.join(", ")
             ),
             None => format!(
@@ -445,6 +456,7 @@ impl Session<'_> {
             kept_by_index,
             compression,
             accuracy,
+            mse: (self.variance).map(|variance| SquaredErrors::of(accuracy, variance)),
             seconds: (self.clock.seconds() * 1000.0).round() / 1000.0,
         }
     }

@@ -13,6 +13,7 @@ use super::objective::Teacher;
 use super::recipe::Recipe;
 use super::recipe::stages::Stage;
 use super::sums::Sums;
+use super::units::TrainingUnits;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
@@ -31,6 +32,10 @@ pub(super) struct Session<'a> {
     pub(super) test: Batches<'a>,
     /// The training images over which the statistics of each epoch are computed.
     pub(super) sample: Batches<'a>,
+    /// The units of the outputs while training.
+    pub(super) units: TrainingUnits,
+    /// The variance of the test targets, in their own squared units; `None` if they are classes.
+    pub(super) variance: Option<f64>,
     pub(super) stop: &'a AtomicBool,
     pub(super) progress: Progress,
     pub(super) clock: Clock,

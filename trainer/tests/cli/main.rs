@@ -43,6 +43,7 @@ mod projects;
 mod pruners;
 mod recipes;
 mod refusals;
+mod regression;
 mod repeats;
 mod replacements;
 mod reports;

@@ -8,6 +8,7 @@ use crate::data::dataset::{Dataset, Split};
 use crate::data::input_map::{InputMap, InputRange};
 use crate::data::normalisation::Normalisation;
 use crate::data::reading::{Extent, Reading};
+use crate::data::targets::{TargetSource, Targets};
 
 /// Returns the dataset of `parts`, called `name`: some samples are held out for testing if there
 /// is no test part, and features become bytes by the map of `reading` or one fitted to the
@@ -18,13 +19,16 @@ use crate::data::reading::{Extent, Reading};
 /// that `reading` states does not fit, or if all training features are equal.
 pub(super) fn dataset(
     name: String,
-    parts: Parts,
+    mut parts: Parts,
     reading: &Reading,
 ) -> Result<Dataset, TableError> {
     let shape = shape(&name, &parts, reading)?;
-    let classes = match reading.has_labels() {
+    let classes = match reading.has_classes() {
         true => classes::count(&parts, !reading.class_names.is_empty())?,
-        false => 1,
+        false => {
+            parts.ignore_labels();
+            1
+        }
     };
     let all = |part: &Part| (0..part.labels.len()).collect::<Vec<usize>>();
     let share = reading.test_share.unwrap_or_default();
@@ -51,7 +55,8 @@ pub(super) fn dataset(
             "give features that differ, or another range",
         )
     })?;
-    Ok(Dataset {
+    let classes = train.targets().map_or(classes, Targets::width);
+    let set = Dataset {
         name,
         train,
         test,
@@ -65,7 +70,24 @@ pub(super) fn dataset(
         },
         class_names: parts.class_names,
         notes: parts.notes,
-    })
+    };
+    let set = match set.reading.targets {
+        Some(TargetSource::Inputs) => set.with_inputs_as_targets(),
+        _ => set,
+    };
+    check_targets(set)
+}
+
+/// Returns `set` if its targets, if they are numbers, differ in both parts.
+fn check_targets(set: Dataset) -> Result<Dataset, TableError> {
+    for (split, purpose) in [(&set.train, "training"), (&set.test, "testing")] {
+        if split.variance() == Some(0.0) {
+            let problem = format!("has the same targets in all samples for {purpose}");
+            let advice = "give samples whose targets differ";
+            return Err(TableError::new(&set.name, problem, advice));
+        }
+    }
+    Ok(set)
 }
 
 /// Returns what of `reading` had an effect on `parts`, with the classes and the column of labels
@@ -85,6 +107,7 @@ fn of_files(parts: &Parts, reading: &Reading) -> Reading {
             false => Vec::new(),
         },
         class_names: parts.class_names.clone(),
+        targets: reading.targets.clone(),
         ..Reading::default()
     }
 }
@@ -176,6 +199,11 @@ fn bytes(part: &Part, rows: &[usize], map: Option<&InputMap>, shape: [usize; 3])
         // Bytes are kept.
         None => values.map(|value| value as u8).collect(),
     };
+    let width = part.targets.len() / part.labels.len();
+    if width > 0 {
+        let row = |&row: &usize| part.targets[row * width..][..width].iter().copied();
+        return Split::of_targets(images, rows.iter().flat_map(row).collect(), width, shape);
+    }
     let labels = rows.iter().map(|&row| part.labels[row] as u8).collect();
     Split::new(images, labels, shape)
 }
@@ -189,6 +217,7 @@ mod tests {
         Part {
             values,
             labels,
+            targets: Vec::new(),
             rows,
         }
     }

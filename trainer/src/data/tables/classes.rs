@@ -123,6 +123,7 @@ pub(super) fn named_alike(
     let part = |written: Written, labels: Vec<i64>| Part {
         values: written.values,
         labels,
+        targets: written.targets,
         rows: written.rows,
     };
     let mut all = Vec::new();
@@ -208,6 +209,7 @@ mod tests {
         Part {
             values: Values::Bytes(vec![0; labels.len()]),
             labels: labels.to_vec(),
+            targets: Vec::new(),
             rows: Rows::Array(name.into()),
         }
     }
@@ -280,11 +282,13 @@ mod tests {
             (vec![1, 0, 2, 0], ["a", "b", "c"].map(String::from).to_vec())
         );
     }
+
     #[test]
     fn known_names_keep_their_numbers() {
         let written = |names: &[&str], name: &str| Written {
             values: Values::Bytes(vec![0; names.len()]),
             labels: Labels::Names(names.iter().map(|&name| name.to_owned()).collect()),
+            targets: Vec::new(),
             rows: Rows::Array(name.into()),
         };
         let known = ["b", "c", "a"].map(String::from);

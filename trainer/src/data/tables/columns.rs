@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use super::error::TableError;
 use crate::data::dataset::Note;
-use crate::data::reading::Reading;
+use crate::data::reading::{NO_LABELS, Reading};
+use crate::data::targets::TargetSource;
 
 /// Names of the column of labels, if none is stated: the first of these that is there. A `y` beside
 /// an `x` is a coordinate.
@@ -20,13 +21,18 @@ pub(super) fn repeated(columns: &[String]) -> Option<&String> {
     named.find(|name| !seen.insert(*name))
 }
 
-/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last.
+/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last. If
+/// targets are numbers, only a stated one is left out as a column of labels.
 pub(super) fn label(
     file: &str,
     columns: &[String],
     is_header: bool,
     reading: &Reading,
-) -> Result<usize, TableError> {
+) -> Result<Option<usize>, TableError> {
+    if reading.targets.is_some() {
+        let stated = reading.label.as_ref().filter(|label| *label != NO_LABELS);
+        return stated.map(|label| find(file, columns, label)).transpose();
+    }
     if columns.len() < 2 {
         let advice = "give features and a label, separated by commas, semicolons or tabs";
         return Err(TableError::new(file, "has one column", advice));
@@ -39,26 +45,55 @@ pub(super) fn label(
         let is_label = |name: &&&str| **name != "y" || find("x").is_none();
         let mut names = LABELS.iter().filter(is_label).filter(|_| is_header);
         let usual = names.find_map(|name| find(name));
-        return Ok(usual.unwrap_or(columns.len() - 1));
+        return Ok(Some(usual.unwrap_or(columns.len() - 1)));
     };
-    find(file, columns, stated)
+    find(file, columns, stated).map(Some)
 }
 
-/// Returns which of the `columns` are features: all but the `label` and those that `reading` leaves
-/// out.
+/// Returns the columns of targets, from 0; none if targets are classes or the inputs.
+pub(super) fn targets(
+    file: &str,
+    columns: &[String],
+    reading: &Reading,
+) -> Result<Vec<usize>, TableError> {
+    let Some(TargetSource::Columns(names)) = &reading.targets else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let at = find(file, columns, name)?;
+        if found.contains(&at) {
+            let problem = format!("has the target {name} once, but it is asked for twice");
+            return Err(TableError::new(file, problem, "name each target once"));
+        }
+        found.push(at);
+    }
+    Ok(found)
+}
+
+/// Returns which of the `columns` are features: all but the `label`, the `targets`, and those that
+/// `reading` leaves out.
 pub(super) fn features(
     file: &str,
     columns: &[String],
-    label: usize,
+    (label, targets): (Option<usize>, &[usize]),
     reading: &Reading,
 ) -> Result<Vec<bool>, TableError> {
     let mut is_feature = vec![true; columns.len()];
-    is_feature[label] = false;
+    for column in label.iter().chain(targets) {
+        is_feature[*column] = false;
+    }
     for name in &reading.drop {
         let column = find(file, columns, name)?;
-        if column == label {
-            let problem = format!("has its labels in column {name}, which is to be left out");
-            let advice = "leave another column out, or name another column of labels";
+        if Some(column) == label || targets.contains(&column) {
+            let (what, advice) = match targets.contains(&column) {
+                true => ("targets", "leave another column out, or name other targets"),
+                false => (
+                    "labels",
+                    "leave another column out, or name another column of labels",
+                ),
+            };
+            let problem = format!("has its {what} in column {name}, which is to be left out");
             return Err(TableError::new(file, problem, advice));
         }
         is_feature[column] = false;

@@ -22,8 +22,10 @@ struct Table {
     file: String,
     /// The names of the columns, or their numbers from 1.
     columns: Vec<String>,
-    /// The column of labels, from 0.
-    label: usize,
+    /// The column of labels, from 0; `None` if all columns are features or targets.
+    label: Option<usize>,
+    /// The columns of targets, from 0; none if targets are classes.
+    wanted: Vec<usize>,
     /// Whether each column is a feature.
     is_feature: Vec<bool>,
     /// Whether the first line has names.
@@ -32,6 +34,10 @@ struct Table {
     features: Vec<f64>,
     /// The labels as they are written.
     labels: Vec<String>,
+    /// Whether the labels are classes; they are left out if targets are numbers.
+    has_classes: bool,
+    /// The targets of all rows.
+    targets: Vec<f32>,
     /// The line of each row, from 1.
     lines: Vec<u64>,
 }
@@ -48,7 +54,7 @@ pub(super) fn read(
     let train = Table::read(train, reading)?;
     let test = test.map(|test| Table::read(test, reading)).transpose()?;
     if let Some(test) = &test
-        && (&test.columns, test.label) != (&train.columns, train.label)
+        && (&test.columns, test.label, &test.wanted) != (&train.columns, train.label, &train.wanted)
     {
         let problem = format!("has other columns than {}", train.file);
         return Err(TableError::new(
@@ -57,7 +63,7 @@ pub(super) fn read(
             "give both the same, in the same order",
         ));
     }
-    let label = train.columns[train.label].clone();
+    let label = train.label.map(|label| train.columns[label].clone());
     let features = train.features_per_row();
     let notes = train.notes();
     let known = &reading.class_names;
@@ -70,7 +76,7 @@ pub(super) fn read(
         shape: [1, 1, features],
         is_flat: true,
         class_names,
-        label: Some(label),
+        label,
         notes,
     })
 }
@@ -158,15 +164,19 @@ impl Table {
             ));
         }
         let label = columns::label(&file, &columns, is_header, reading)?;
-        let is_feature = columns::features(&file, &columns, label, reading)?;
+        let wanted = columns::targets(&file, &columns, reading)?;
+        let is_feature = columns::features(&file, &columns, (label, &wanted), reading)?;
         let mut table = Self {
             file: file.clone(),
             columns,
             label,
+            wanted,
             is_feature,
             is_header,
             features: Vec::new(),
             labels: Vec::new(),
+            has_classes: reading.has_classes(),
+            targets: Vec::new(),
             lines: Vec::new(),
         };
         if !is_header {
@@ -194,28 +204,36 @@ impl Table {
                 "give each line the same columns",
             ));
         }
+        let mut targets = vec![0.0; self.wanted.len()];
         for (column, text) in record.iter().enumerate() {
             let wrong = |problem: String| {
                 let problem = format!("{problem} in column {}", self.columns[column]);
                 TableError::new(place(), problem, "correct it, or leave the line out")
             };
-            if !self.is_feature[column] && column != self.label {
+            let is_read = self.is_feature[column] || self.wanted.contains(&column);
+            if !is_read && self.label != Some(column) {
                 continue;
             }
             if text.is_empty() {
                 return Err(wrong("has nothing".into()));
             }
-            if column == self.label {
+            if self.label == Some(column) {
                 continue;
             }
-            match text.parse::<f64>() {
-                Ok(value) if value.abs() <= f32::MAX.into() => self.features.push(value),
+            let value = match text.parse::<f64>() {
+                Ok(value) if value.abs() <= f32::MAX.into() => value,
                 Ok(value) if !value.is_finite() => return Err(wrong(format!("has {text}"))),
                 Ok(_) => return Err(wrong(format!("has {text}, which f32 cannot hold,"))),
                 Err(_) => return Err(wrong(format!("has {text:?}, not a number,"))),
+            };
+            match self.wanted.iter().position(|&target| target == column) {
+                Some(place) => targets[place] = value as f32,
+                None => self.features.push(value),
             }
         }
-        self.labels.push(record[self.label].to_owned());
+        self.targets.extend(targets);
+        let label = self.label.map_or("0", |label| &record[label]);
+        self.labels.push(label.to_owned());
         self.lines.push(line);
         Ok(())
     }
@@ -239,16 +257,20 @@ impl Table {
 
     /// Returns the rows. Labels are class numbers if all of them are integers and no names are
     /// `known`, and names if some are not numbers; numbers that are not all integers are an error.
-    fn into_part(self, known: &[String]) -> Result<part::Written, TableError> {
+    fn into_part(mut self, known: &[String]) -> Result<part::Written, TableError> {
+        if !self.has_classes {
+            self.labels.fill("0".to_owned());
+        }
         let whole: Option<Vec<i64>> = self.labels.iter().map(|it| it.parse().ok()).collect();
         let whole = whole.filter(|_| known.is_empty());
         if known.is_empty() && whole.is_none() && self.labels.iter().all(|label| is_number(label)) {
             let is_float = |label: &String| label.parse::<i64>().is_err();
             let row = self.labels.iter().position(is_float).unwrap_or_default();
             let place = format!("line {} of {}", self.lines[row], self.file);
-            let (label, column) = (&self.labels[row], &self.columns[self.label]);
+            let label = &self.labels[row];
+            let column = self.label.map_or("", |column| &self.columns[column]);
             let problem = format!("has the label {label} in column {column}, which is a float");
-            let advice = "number the classes 0, 1, 2 and so on, or give another column of labels";
+            let advice = "number the classes 0, 1, 2 and so on, give another column of labels, or read it as a target";
             return Err(TableError::new(place, problem, advice));
         }
         let rows = Rows::Lines {
@@ -262,6 +284,7 @@ impl Table {
         Ok(part::Written {
             values: Values::Doubles(self.features),
             labels,
+            targets: self.targets,
             rows,
         })
     }
@@ -285,6 +308,36 @@ mod tests {
         let parts = read(&path, None, &reading);
         let folder = format!("{}/", folder.path().display());
         parts.map_err(|error| error.to_string().replace(&folder, ""))
+    }
+
+    #[test]
+    fn targets_are_columns_in_the_given_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "id,a,heat,b,force\nx,1,2.5,3,-4\ny,5,6,7,8e-1\n").unwrap();
+        let read_as = |targets: &str, label: &str| {
+            let reading = Reading {
+                targets: Some(targets.parse().unwrap()),
+                label: Some(label.into()),
+                ..Reading::default()
+            };
+            read(&path, None, &reading).map_err(|error| error.to_string())
+        };
+        let parts = read_as("force,3", "id").unwrap();
+        assert_eq!(parts.shape, [1, 1, 2]);
+        let train = parts.train;
+        assert_eq!(train.values, Values::Doubles(vec![1.0, 3.0, 5.0, 7.0]));
+        assert_eq!(train.targets, [-4.0, 2.5, 0.8, 6.0]);
+        assert_eq!(train.labels, [0, 0]);
+        assert_eq!(read_as("inputs", "id").unwrap().shape, [1, 1, 4]);
+        for (targets, label, words) in [
+            ("force,5", "id", "has the target 5 once"),
+            ("mass", "id", "has no column \"mass\""),
+            ("force", "none", "has \"x\", not a number, in column id"),
+        ] {
+            let error = read_as(targets, label).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
     }
 
     #[test]

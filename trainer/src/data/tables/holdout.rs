@@ -61,6 +61,7 @@ mod tests {
         Part {
             values: Values::Bytes(vec![0; labels.len()]),
             labels,
+            targets: Vec::new(),
             rows: Rows::Array("y of a.npz".into()),
         }
     }

@@ -5,6 +5,7 @@ use super::array::Array;
 use super::error::TableError;
 use super::part::{Part, Parts, Rows};
 use crate::data::reading::{Extent, NO_LABELS, Reading};
+use crate::data::targets::{ARRAY, TargetSource};
 
 /// A file or folder of named arrays.
 pub(super) trait Source {
@@ -27,13 +28,14 @@ pub(super) trait Source {
 /// Returns an error if keys are missing, if features and labels do not match, or if a feature is
 /// not finite.
 pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, TableError> {
+    check_name(source.name(), reading)?;
     let keys = source.keys();
     let find = |wanted: &str| keys.iter().find(|key| key.eq_ignore_ascii_case(wanted));
     let pairs = [["x_train", "y_train"], ["x_test", "y_test"], ["x", "y"]];
     let [train, test, whole] = pairs.map(|pair| pair.map(find));
     let (train, test) = match (train, test, whole) {
         ([Some(x), _], [a, _], _) | ([None, _], [a @ None, _], [Some(x), _])
-            if !reading.has_labels() =>
+            if !reading.reads_labels() =>
         {
             ([x, x], a.map(|a| [a, a]))
         }
@@ -42,7 +44,7 @@ pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, 
         ([None, None], [None, None], [Some(x), Some(y)]) => ([x, y], None),
         _ => {
             let problem = format!("holds {}", listed(&keys));
-            let advice = match reading.has_labels() {
+            let advice = match reading.reads_labels() {
                 true => "name the arrays x and y, or x_train, y_train, x_test and y_test",
                 false => "name the array x, or the arrays x_train and x_test",
             };
@@ -73,6 +75,18 @@ pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, 
     })
 }
 
+/// Checks that targets, if they are in an array, are those of `y`.
+fn check_name(file: &str, reading: &Reading) -> Result<(), TableError> {
+    match &reading.targets {
+        Some(TargetSource::Columns(names)) if *names != [ARRAY] => {
+            let problem = format!("has arrays, not columns called {}", names.join(", "));
+            let advice = "name the array of targets y, one column per target, and give y";
+            Err(TableError::new(file, problem, advice))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the keys in words.
 fn listed(keys: &[String]) -> String {
     match keys {
@@ -86,8 +100,8 @@ fn listed(keys: &[String]) -> String {
     }
 }
 
-/// Reads the features and labels under the two keys; samples without labels get the label 0. Also
-/// returns the lengths of a row's axes.
+/// Reads the features, and the labels or targets, under the two keys; samples without labels get
+/// the label 0. Also returns the lengths of a row's axes.
 fn part(
     source: &mut dyn Source,
     [x, y]: [&String; 2],
@@ -100,9 +114,13 @@ fn part(
         let advice = "give it a row per sample";
         return Err(TableError::new(x_name, "is a single number", advice));
     };
-    let labels = match reading.has_labels() {
-        true => labels(&y_name, &source.array(y)?)?,
-        false => vec![0; rows],
+    let (labels, targets) = match (reading.reads_labels(), reading.has_classes()) {
+        (true, true) => (labels(&y_name, &source.array(y)?)?, Vec::new()),
+        (true, false) => {
+            let (count, targets) = targets(&y_name, &source.array(y)?)?;
+            (vec![0; count], targets)
+        }
+        (false, _) => (vec![0; rows], Vec::new()),
     };
     if rows != labels.len() {
         let problem = format!("has {rows} rows but {y} has {} labels", labels.len());
@@ -135,23 +153,44 @@ fn part(
     let part = Part {
         values,
         labels,
+        targets,
         rows,
     };
     Ok((part, axes.to_vec()))
 }
 
+/// Returns the number of rows of the array `name`, and its elements.
+fn targets(name: &str, array: &Array) -> Result<(usize, Vec<f32>), TableError> {
+    let width: usize = array.shape.iter().skip(1).product();
+    let (Some(&rows), 1..) = (array.shape.first(), width) else {
+        let problem = format!("has the shape {:?}", array.shape);
+        let advice = "give it a row per sample, with a number per target";
+        return Err(TableError::new(name, problem, advice));
+    };
+    if let Some(at) = array.values.first_not_finite() {
+        let value = array.values.get(at);
+        let problem = format!("is {value} at {:?}", position(at, &array.shape));
+        let advice = "replace it, or leave the row out";
+        return Err(TableError::new(name, problem, advice));
+    }
+    let values = (0..rows * width).map(|at| array.values.get(at) as f32);
+    Ok((rows, values.collect()))
+}
+
 /// Returns the labels in the array `name`.
 fn labels(name: &str, array: &Array) -> Result<Vec<i64>, TableError> {
-    let advice = "give one whole number per row, such as y.astype('uint8')";
     let one_each = matches!(array.shape[..], [_] | [_, 1]);
     if !one_each {
         let problem = format!("has the shape {:?}, not one label per row", array.shape);
-        let advice = "for one-hot labels, save y.argmax(axis=1)";
+        let advice = "for one-hot labels, save y.argmax(axis=1); for numbers, read them as targets";
         return Err(TableError::new(name, problem, advice));
     }
     array.values.integers().ok_or_else(|| {
         let kind = array.values.kind();
-        TableError::new(name, format!("holds floats ({kind}), not labels"), advice)
+        let problem = format!("holds floats ({kind}), not labels");
+        let advice =
+            "give one whole number per row, such as y.astype('uint8'), or read them as targets";
+        TableError::new(name, problem, advice)
     })
 }
 
@@ -310,6 +349,38 @@ mod tests {
         for (axes, shape) in [(&[1, 4, 5, 3][..], "5x4x3"), (&[1, 64, 3], "2x8x12")] {
             let error = read_as(axes, shape).unwrap_err().to_string();
             assert!(error.contains("channels of the shape"), "{error}");
+        }
+    }
+
+    #[test]
+    fn targets_are_read_as_numbers_or_left_to_the_inputs() {
+        let singles = Values::Singles(vec![0.5, -1.0, 2.0, 3.5]);
+        let arrays = [("x", bytes(&[2, 3])), ("y", array(&[2, 2], singles))];
+        let read_as = |targets: &str, arrays: &[(&'static str, Array)]| {
+            let reading = Reading {
+                targets: Some(targets.parse().unwrap()),
+                ..Reading::default()
+            };
+            let read = read(&mut Arrays(arrays.to_vec()), &reading);
+            read.map_err(|error| error.to_string())
+        };
+        let train = read_as("y", &arrays).unwrap().train;
+        assert_eq!(
+            (train.labels, train.targets),
+            (vec![0; 2], vec![0.5, -1.0, 2.0, 3.5])
+        );
+        for arrays in [&arrays[..], &arrays[..1]] {
+            assert!(read_as("inputs", arrays).unwrap().train.targets.is_empty());
+        }
+        let nan = array(&[2], Values::Doubles(vec![0.0, f64::NAN]));
+        for (targets, y, words) in [
+            ("a,b", bytes(&[2]), "not columns called a, b"),
+            ("y", nan, "y of a.npz is NaN at [1]"),
+            ("y", bytes(&[3]), "x of a.npz has 2 rows but y has 3"),
+            ("y", bytes(&[2, 0]), "has the shape [2, 0]"),
+        ] {
+            let error = read_as(targets, &[("x", bytes(&[2, 3])), ("y", y)]).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
         }
     }
 

@@ -8,8 +8,10 @@ use crate::data::dataset::Note;
 pub(super) struct Part {
     /// The features of all rows, in row-major order.
     pub(super) values: Values,
-    /// The classes of the rows.
+    /// The classes of the rows; 0 if there are none.
     pub(super) labels: Vec<i64>,
+    /// The targets of all rows, in row-major order, if they are numbers; otherwise empty.
+    pub(super) targets: Vec<f32>,
     /// Where the labels are in the files, for messages.
     pub(super) rows: Rows,
 }
@@ -21,6 +23,8 @@ pub(super) struct Written {
     pub(super) values: Values,
     /// The labels of the rows.
     pub(super) labels: Labels,
+    /// The targets of all rows, in row-major order, if they are numbers; otherwise empty.
+    pub(super) targets: Vec<f32>,
     /// Where the labels are in the files, for messages.
     pub(super) rows: Rows,
 }
@@ -91,6 +95,14 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// Puts all rows in one class.
+    pub(super) fn ignore_labels(&mut self) {
+        for part in [&mut self.train].into_iter().chain(&mut self.test) {
+            part.labels.fill(0);
+        }
+        self.class_names.clear();
+    }
+
     /// Returns the part for training and, if there is one, the part for testing.
     pub(super) fn each(&self) -> impl Iterator<Item = &Part> {
         [&self.train].into_iter().chain(&self.test)

@@ -233,6 +233,7 @@ impl Pictures {
         Written {
             values: Values::Bytes(planes),
             labels: Labels::Names(self.labels),
+            targets: Vec::new(),
             rows: Rows::Folders(self.folder),
         }
     }

@@ -64,7 +64,7 @@ pub fn mean(
 }
 
 /// Iterates over minibatches of `size` training images of `data` with the given `indices`: inputs
-/// (rows, elements) and classes (rows), on `device`.
+/// (rows, elements) and [targets](Batches::targets), on `device`.
 pub fn minibatches<'a>(
     data: &'a Dataset,
     indices: &'a [u32],
@@ -73,7 +73,7 @@ pub fn minibatches<'a>(
 ) -> impl Iterator<Item = TensorResult<(Tensor, Tensor)>> + 'a {
     let batches = Batches::new(&data.train, &data.normalisation, device);
     let parts = parts(indices, size).into_iter();
-    parts.map(move |part| Ok((batches.inputs(part)?, batches.classes(part)?)))
+    parts.map(move |part| Ok((batches.inputs(part)?, batches.targets(part)?)))
 }
 
 /// Splits `indices` into parts of `size`; the last may be smaller. A single remaining index, over

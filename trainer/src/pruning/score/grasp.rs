@@ -3,7 +3,8 @@
 //! Removing a weight `w` changes the squared norm of the gradient `g` by about `-2 w (H g)`, where
 //! `H` is the Hessian. The authors' code removes the weights for which this is largest, so the
 //! score is `w (H g)`. As in that code, logits are divided by a temperature of 200, and gradients
-//! are computed on ten images per class.
+//! are computed on ten images per class. For targets that are numbers, the loss is the mean squared
+//! error, without a temperature, on a hundred images.
 //!
 //! `H g` is a directional derivative of the gradient, computed by central differences in f64 as
 //! `(g(w + h g) - g(w - h g)) / 2h`. The truncation error is `O(h^2)` and the rounding error
@@ -14,6 +15,7 @@
 use candle_core::Tensor;
 
 use super::{Scores, gradient};
+use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::error::PruneError;
 use crate::pruning::loss::Loss;
@@ -26,6 +28,9 @@ const TEMPERATURE: f64 = 200.0;
 
 /// The number of images per class.
 const IMAGES: usize = 10;
+
+/// The number of images if targets are numbers: as many as of ten classes.
+const WITHOUT_CLASSES: usize = 10 * IMAGES;
 
 /// The maximum number of images in a minibatch. With ten classes, this is half of all images, as in
 /// the authors' code.
@@ -42,21 +47,15 @@ const VALUES: usize = 1 << 25;
 pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("grasp")?;
     let mut random = Random::stream(source.seed, "grasp images");
-    let mut missing = vec![IMAGES; data.classes];
-    let mut indices = gradient::draw(&mut random, data.train.len(), data.train.len());
-    indices.retain(|&index| {
-        let missing = &mut missing[usize::from(data.train.label(index as usize))];
-        let is_taken = *missing > 0;
-        *missing -= usize::from(is_taken);
-        is_taken
-    });
+    let indices = images(data, &mut random);
     let size = minibatch(source.graph);
     let all = 3 * gradient::parts(&indices, size).len();
     let mut passed = 0;
     let gradient_at = |values: &[Vec<f64>]| {
         let network = kernels.network(source.graph, values, true, source.device)?;
-        let loss = |logits: &Tensor, classes: &Tensor| {
-            Loss::CrossEntropy.mean(&(logits / TEMPERATURE)?, classes)
+        let loss = |logits: &Tensor, targets: &Tensor| match data.has_targets() {
+            true => Loss::Mse.mean(logits, targets),
+            false => Loss::CrossEntropy.mean(&(logits / TEMPERATURE)?, targets),
         };
         let batches = gradient::minibatches(data, &indices, size, source.device);
         let (gradient, _) = gradient::mean(&network, batches, loss, |done| {
@@ -66,6 +65,23 @@ pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneErr
         Ok(gradient)
     };
     importance(kernels.values(), gradient_at)
+}
+
+/// Draws the indices of the training images of `data` that are read.
+fn images(data: &Dataset, random: &mut Random) -> Vec<u32> {
+    let images = data.train.len();
+    if data.has_targets() {
+        return gradient::draw(random, images, WITHOUT_CLASSES);
+    }
+    let mut missing = vec![IMAGES; data.classes];
+    let mut indices = gradient::draw(random, images, images);
+    indices.retain(|&index| {
+        let missing = &mut missing[usize::from(data.train.label(index as usize))];
+        let is_taken = *missing > 0;
+        *missing -= usize::from(is_taken);
+        is_taken
+    });
+    indices
 }
 
 /// Returns the number of images in a minibatch for `graph`: fewer if its feature maps are large,

@@ -25,6 +25,7 @@ pub fn scores(
     compression: Compression,
 ) -> Result<Scores, PruneError> {
     let data = source.data("snip/iterative")?;
+    snip::check_loss(source.snip.loss, data)?;
     // The variance of a batch norm needs two images.
     let count = (snip::images(source.graph, source.snip) / snip::ROUNDS).max(2);
     let mut rounds = Rounds::new(

@@ -6,7 +6,9 @@
 //! [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
 
 use super::{Scores, gradient};
+use crate::data::Dataset;
 use crate::graph::Graph;
+use crate::pruning::Loss;
 use crate::pruning::error::PruneError;
 use crate::pruning::source::{SnipOptions, Source};
 use crate::pruning::weights::Weights;
@@ -37,6 +39,7 @@ pub fn images(graph: &Graph, options: SnipOptions) -> usize {
 /// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
 pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("snip")?;
+    check_loss(source.snip.loss, data)?;
     // The variance of a batch norm needs two images.
     let count = images(source.graph, source.snip).max(2);
     let mut random = Random::stream(source.seed, "snip images");
@@ -55,6 +58,21 @@ pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneErr
         |done| source.step(done, all),
     )?;
     Ok(saliency(kernels.values(), gradient))
+}
+
+/// Checks that `loss` is one for the targets of `data`.
+pub(super) fn check_loss(loss: Loss, data: &Dataset) -> Result<(), PruneError> {
+    let (needed, targets) = match data.has_targets() {
+        true => ("mse", "numbers"),
+        false => ("cross-entropy or reference", "classes"),
+    };
+    match (loss == Loss::Mse) == data.has_targets() {
+        true => Ok(()),
+        false => Err(PruneError::Data(format!(
+            "the targets of dataset {} are {targets}, which snip's loss does not take: choose the loss {needed}",
+            data.name
+        ))),
+    }
 }
 
 /// Returns the connection sensitivity `|g w|` of every weight of `kernels`.

@@ -45,6 +45,10 @@ impl Session<'_> {
             dense: &dense,
         };
         let compression = options.compression();
+        let options = &Prune {
+            loss: stage.hyperparameters.loss.of_snip(options.loss),
+            ..options.clone()
+        };
         let masks = self.masks(&pruner, options, compression, limits, point, tell)?;
         self.kept_by_index = masks.kept_by_index;
         self.save_masks(&stage, &masks)?;

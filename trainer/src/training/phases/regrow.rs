@@ -74,7 +74,7 @@ impl Session<'_> {
         let network = Network::new(&self.graph, state, &self.device)?;
         let scores = network.train_forward(&self.train.inputs(indices)?)?;
         let loss = stage.hyperparameters.loss();
-        let loss = loss.mean(&scores, &self.train.classes(indices)?)?;
+        let loss = loss.mean(&scores, &self.train.targets(indices)?)?;
         let gradients = loss.backward()?;
         let mut found = State::default();
         for parameter in network.parameters() {

@@ -148,6 +148,7 @@ impl Session<'_> {
         }
         if stage.ends_dense {
             let Trained { state, accuracy } = self.conclude(&point.state, None)?;
+            let state = self.units.outwards(state);
             let notes = [("accuracy", accuracy.to_string())];
             state.save(&self.folder.file(DENSE), &notes)?;
         }
@@ -160,13 +161,15 @@ impl Session<'_> {
         if self.stages[index].hyperparameters.distillation.is_none() {
             return Ok(None);
         }
-        let state = if self.stages[..index].iter().any(|stage| stage.ends_dense) {
-            State::load(&self.folder.file(DENSE))?.0
+        let weights = if self.stages[..index].iter().any(|stage| stage.ends_dense) {
+            Weights::of(&self.graph, State::load(&self.folder.file(DENSE))?.0)
         } else if let Some(path) = &self.recipe.weights {
-            Weights::load(&self.graph, Path::new(path))?.state(&self.graph)
+            Weights::load(&self.graph, Path::new(path))?
         } else {
             return Ok(None);
         };
+        let weights = self.units.inwards(weights, &self.graph);
+        let state = weights.state(&self.graph);
         let network = Network::new(&self.graph, &state, &self.device)?;
         let statistics = floats::statistics(&network, &state, &self.train, self.stop);
         let statistics = self.unless_interrupted(statistics)?;
@@ -366,11 +369,13 @@ impl Session<'_> {
             self.pause(stage, position, model, files, tell)?;
         }
         self.progress.done += 1;
+        let accuracy = accuracy?;
         Ok(Metrics {
             phase: stage.name.clone(),
             epoch: position.epochs + 1,
             loss: position.part.loss / steps as f64,
-            accuracy: accuracy?,
+            accuracy,
+            mse: self.variance.map(|variance| (1.0 - accuracy) * variance),
             seconds: self.clock.seconds(),
         })
     }
