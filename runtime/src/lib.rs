@@ -48,7 +48,8 @@
 //!     Ok(model) => model,
 //!     Err(_) => panic!("the model is damaged, or needs a feature that is off"),
 //! };
-//! static ARENA: ConstStaticCell<Arena<{ MODEL.arena_words() }>> = ConstStaticCell::new(Arena::new());
+//! static ARENA: ConstStaticCell<Arena<{ MODEL.arena_words() }>> =
+//!     ConstStaticCell::new(Arena::new());
 //! ```
 #![cfg_attr(not(test), no_std)]
 // All unsafe code is in `kernels::{native, cortex_m, riscv}`, which allow it.

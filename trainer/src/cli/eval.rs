@@ -169,14 +169,16 @@ fn score(file: &ModelFile, data: &Dataset, console: &Console) -> Result<Score> {
 
 /// Compares the outputs of the container for the test samples of `data` with their targets.
 fn fit(file: &ModelFile, data: &Dataset) -> Result<Fit> {
-    let step = file.companion().and_then(Companion::output_step);
-    let step = step.ok_or_else(|| {
+    let model = file.model()?;
+    let recorded = file.companion().and_then(Companion::output_step);
+    let stated = || Some(f64::from(model.units()?.output_step()));
+    let step = recorded.or_else(stated).ok_or_else(|| {
         usage::wrong(format!(
-            "{} has no companion that records what its outputs stand for, so their error is unknown: export it again",
+            "neither {} nor a companion states what its outputs stand for, so their error is unknown: export it again",
             file.path().display()
         ))
     })?;
-    let found = evaluate::fit(file.model()?, &data.test, step, interrupt::flag())?;
+    let found = evaluate::fit(model, &data.test, step, interrupt::flag())?;
     found.ok_or_else(interrupt::interrupted)
 }
 

@@ -179,7 +179,7 @@ fn input(data: Option<&Dataset>, inputs: usize, number: Option<usize>) -> Result
     })
 }
 
-/// Returns how `cargo run` finds this program: by its name, if that is this program, or by its path.
+/// Returns how `cargo run` finds this program: by its name, if the PATH has it, or by its path.
 fn program(machine: &Machine) -> Result<PathBuf> {
     let own = env::current_exe().map_err(|error| anyhow!("cannot find this program: {error}"))?;
     let same = |found: PathBuf| fs::canonicalize(found).ok() == fs::canonicalize(&own).ok();

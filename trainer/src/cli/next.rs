@@ -20,7 +20,7 @@
 //! | `fits` of a run | `export` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
 //! | `new` | `cargo run` in the project, or `setup` if tools are missing | |
-//! | `measure` | `new` with the container and the board | [`Why::Built`], [`Why::Unstarted`], [`Why::Misfit`] |
+//! | `measure` | `new`, for the same board | [`Why::Built`], [`Why::Unstarted`], [`Why::Misfit`] |
 //! | `measure --all` | `export` the most accurate container that fits | |
 //!
 //! The command works in the current folder and in any POSIX shell, and overwrites no file: paths

@@ -351,7 +351,7 @@ mod tests {
             schedule = { kind = "cosine", to = 0.1, warmup = 5, restarts = 1 }
             clip = 2
             label_smoothing = 0.1
-            mixup = 0.5
+            mixup = 0.1
             augmentation = { rotation = 10, shift = 1, scale = 0.1, crop = 1, elastic = {} }
         "#;
         let hyperparameters: Hyperparameters = toml::from_str(options).unwrap();

@@ -143,21 +143,23 @@ fn a_project_for_a_cortex_m0_runs_and_a_wrong_one_does_not_compile() {
 }
 
 #[test]
-fn a_project_for_a_risc_v_runs() {
-    if !ready("qemu-virt-rv32") {
-        return;
-    }
+fn projects_for_other_cores_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let container = &runs::pruned().container;
     fs::write(folder.join("model.rfy"), container).unwrap();
-    create(folder, &["app", "--board", "qemu-virt-rv32"]);
-    let ran = shell(folder, "cd app && cargo run");
-    let (stdout, stderr) = texts(&ran);
-    assert!(ran.status.success(), "{stderr}");
     let logits = infer(container, &[0; 784]);
     let class = argmax(&logits);
-    assert_eq!(stdout, format!("INFO  class {class}, logits {logits:?}\n"));
+    for board in ["mps2-an386", "qemu-virt-rv32"] {
+        if !ready(board) {
+            continue;
+        }
+        create(folder, &[board, "--board", board]);
+        let ran = shell(folder, &format!("cd {board} && cargo run"));
+        let (stdout, stderr) = texts(&ran);
+        assert!(ran.status.success(), "{stderr}");
+        assert_eq!(stdout, format!("INFO  class {class}, logits {logits:?}\n"));
+    }
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn shipped_recipes_run() {
         let line = format!("train --recipe recipe.toml --data digits --epochs 1 -o {name}");
         let report = json(folder, &line);
         let (expected, pruner, counted): (&[&str], _, _) = match name.as_str() {
-            "lenet-300-100" => (&["dense", "pruned"], "magnitude/igq", 2662),
+            "lenet-300-100" | "distillation" => (&["dense", "pruned"], "magnitude/igq", 2662),
             "iterative" => (
                 &["dense", "pruned-1", "pruned-2", "pruned-3"],
                 "magnitude/global",

@@ -128,11 +128,21 @@ fn a_regression_is_trained_pruned_evaluated_and_exported_in_the_units_of_its_tar
     );
     json(folder, "export r --weights f32 -o f.rfy");
     close(number(&json(folder, "eval f.rfy"), "mse"), mse, 1e-2);
+    // The container itself states the map of its inputs and the step of its outputs.
     fs::remove_file(folder.join("m.rfy.json")).unwrap();
+    let alone = json(folder, "eval m.rfy --data force.csv --targets force,heat");
+    close(number(&alone, "mse"), deployed, 1e-6);
+    json(folder, "export r -o never.rfy --units never");
+    close(
+        number(&json(folder, "eval never.rfy"), "mse"),
+        deployed,
+        1e-9,
+    );
+    fs::remove_file(folder.join("never.rfy.json")).unwrap();
     misused(
         folder,
-        "eval m.rfy --data force.csv --targets force,heat --input-range -1:1",
-        &["m.rfy", "what its outputs stand for", "export it again"],
+        "eval never.rfy --data force.csv --targets force,heat --input-range -1:1",
+        &["never.rfy", "what its outputs stand for", "export it again"],
     );
 }
 

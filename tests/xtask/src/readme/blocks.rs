@@ -16,9 +16,39 @@ pub(super) fn find<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
 
 /// Returns `text` with `contents` as the block `name`.
 pub(super) fn replace(text: &str, name: &str, contents: &str) -> Result<String, String> {
+    replace_in(text, (name, "text"), contents)
+}
+
+/// Returns `text` with the program that `rarefy new` writes, without its attributes, as the block
+/// `program`.
+pub(super) fn with_program(text: &str) -> Result<String, String> {
+    let path = root().join("firmware/examples/classify/src/main.rs");
+    let program = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let (_, code) = program.split_once("\n\n").unwrap_or(("", &program));
+    replace_in(text, ("program", "rust"), code)
+}
+
+/// Returns `text` with `contents`, which is in a language, as the block `name`.
+fn replace_in(
+    text: &str,
+    (name, language): (&str, &str),
+    contents: &str,
+) -> Result<String, String> {
     let (before, _, after) = split(text, name)?;
     let contents = contents.trim_matches('\n');
-    Ok(format!("{before}```text\n{contents}\n```\n{after}"))
+    Ok(format!("{before}```{language}\n{contents}\n```\n{after}"))
+}
+
+/// Returns what `rarefy quickstart` printed without the boards after the first one.
+pub(super) fn first_board(printed: &str) -> String {
+    let mut boards = 0;
+    let is_shown = |paragraph: &&str| {
+        boards += usize::from(paragraph.contains(" (emulated "));
+        boards < 2
+    };
+    let (tables, next) = printed.split_once("\nNext: ").unwrap_or((printed, ""));
+    let shown: Vec<&str> = tables.split("\n\n").filter(is_shown).collect();
+    format!("{}\nNext: {next}", shown.join("\n\n"))
 }
 
 /// Splits `text` into what precedes the contents of the block `name`, the contents, and the rest.

@@ -2,7 +2,7 @@
 //!
 //! Figures of training, time and memory depend on the machine, so they are not compared. Compared
 //! are:
-//! - the block `kernels`, which follows exactly from a committed table;
+//! - the block `kernels`, which follows exactly from a committed table, and the block `program`;
 //! - the command lines of the block `mnist`;
 //! - the words that commands print, against those of short runs on `digits`;
 //! - the counts of weights in the block `pruning`, which are exact.
@@ -32,6 +32,10 @@ pub(crate) fn check() -> Outcome {
             "kernels",
             "its figures are not those of tests/networks/kernels.csv",
         ));
+    }
+
+    if blocks::with_program(&text)? != text {
+        return Err(stale("program", "`rarefy new` writes another one"));
     }
 
     check_mnist(&text)?;

@@ -46,7 +46,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut text = read()?;
 
     let quickstart = command::output(command::rarefy()?.arg("quickstart"))?;
-    text = blocks::replace(&text, "quickstart", &quickstart)?;
+    text = blocks::replace(&text, "quickstart", &blocks::first_board(&quickstart))?;
+    text = blocks::with_program(&text)?;
 
     let mut mnist = String::new();
     for (line, output) in run_all(MNIST, FOLDER)? {

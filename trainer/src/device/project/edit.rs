@@ -137,7 +137,7 @@ fn replaced(text: &str, old: &str, new: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// A file of the example.
+    /// Reads a file of the example.
     fn example(path: &str) -> String {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware/examples/classify");
         std::fs::read_to_string(format!("{folder}/{path}")).unwrap()
