@@ -1,5 +1,5 @@
-//! `rarefy eval`: a container's accuracy or, if targets are numbers, its error, computed with the device's arithmetic, or that of a
-//! network in floats.
+//! `rarefy eval`: a container's accuracy or, if targets are numbers, its error, computed with the
+//! device's arithmetic, or that of a network in floats.
 
 use std::path::{Path, PathBuf};
 

@@ -47,7 +47,8 @@ pub(super) struct HyperparameterOptions {
     /// Fraction of the target probability that is spread over all classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
-    /// Learn the scores of the dense network in the phases after it, such as share=0.9,temperature=4
+    /// Learn the scores of the dense network in the phases after it, such as
+    /// share=0.9,temperature=4
     #[arg(long, value_name = "HOW", value_parser = parse_distillation)]
     distill: Option<Distillation>,
     /// Mix training samples in pairs, in shares of a beta distribution with this parameter

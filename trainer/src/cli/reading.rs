@@ -39,8 +39,8 @@ pub(super) struct Options {
     /// target or y, or else the last]; none if arrays have no labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
-    /// Targets that are numbers instead of classes: inputs for those of an autoencoder; columns of a
-    /// table, separated by commas: their names, or their numbers from 1; or y for the array y
+    /// Targets that are numbers instead of classes: inputs for those of an autoencoder; columns of
+    /// a table, separated by commas: their names, or their numbers from 1; or y for the array y
     #[arg(long, value_name = "inputs|COLUMNS")]
     targets: Option<TargetSource>,
     /// Size to which pictures are resized, such as 32x32: height, width
@@ -50,7 +50,8 @@ pub(super) struct Options {
     /// channels, height, width
     #[arg(long, value_name = "CxHxW")]
     shape: Option<Extent<3>>,
-    /// Columns of a CSV file to leave out, separated by commas: their names, or their numbers from 1
+    /// Columns of a CSV file to leave out, separated by commas: their names, or their numbers from
+    /// 1
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     drop: Vec<String>,
 }

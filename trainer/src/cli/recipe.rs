@@ -107,8 +107,8 @@ struct PhaseOptions {
     /// Dynamic sparse training: drop and regrow connections while the pruned network trains
     #[arg(long, value_enum, value_name = "METHOD")]
     regrow: Option<Method>,
-    /// Loss: mse trains on targets that are numbers (--targets); reference changes only the gradients
-    /// that snip computes [default: cross-entropy]
+    /// Loss: mse trains on targets that are numbers (--targets); reference changes only the
+    /// gradients that snip computes [default: cross-entropy]
     #[arg(long, value_enum)]
     loss: Option<Loss>,
 }

@@ -39,8 +39,8 @@ pub(super) fn dimensions(shape: &[usize]) -> String {
     lengths.join(" x ")
 }
 
-/// Formats the quality of a network: its accuracy or, if targets are numbers, its mean squared error
-/// `mse` and its R², in place of the accuracy.
+/// Formats the quality of a network: its accuracy or, if targets are numbers, its mean squared
+/// error `mse` and its R², in place of the accuracy.
 pub(super) fn quality(accuracy: f64, mse: Option<f64>) -> String {
     match mse {
         Some(mse) => format!("{} (R² {accuracy:.4})", significant(mse)),

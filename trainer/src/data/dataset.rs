@@ -147,8 +147,8 @@ impl Split {
         }
     }
 
-    /// Creates a split of images, as [`new`](Self::new) does, whose targets are numbers: `width` per
-    /// image, stored consecutively in `values`.
+    /// Creates a split of images, as [`new`](Self::new) does, whose targets are numbers: `width`
+    /// per image, stored consecutively in `values`.
     ///
     /// # Panics
     /// Panics unless `images` holds exactly one image per row of `values`.

@@ -78,7 +78,8 @@ impl InputScale {
         }
     }
 
-    /// Checks that data of `shape` (channels, height, width), or rows of a table, can be normalised.
+    /// Checks that data of `shape` (channels, height, width), or rows of a table, can be
+    /// normalised.
     ///
     /// # Errors
     /// Returns an error that names the field at fault.

@@ -155,8 +155,8 @@ impl Companion {
         }
     }
 
-    /// Returns what an output of 1 stands for, as `export` recorded it; `None` if an earlier version
-    /// exported.
+    /// Returns what an output of 1 stands for, as `export` recorded it; `None` if an earlier
+    /// version exported.
     #[must_use]
     pub fn output_step(&self) -> Option<f64> {
         let step = self.export.get("output_step")?.as_f64();

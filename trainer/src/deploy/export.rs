@@ -297,7 +297,8 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// Returns the accuracy of the trained network, 0 to 1, or its R²; NaN if the data has no labels.
+    /// Returns the accuracy of the trained network, 0 to 1, or its R²; NaN if the data has no
+    /// labels.
     pub(super) fn trained_accuracy(&self, stripped: &Stripped) -> f64 {
         if !self.data.reading.has_labels() {
             return f64::NAN;

@@ -1,9 +1,8 @@
 //! The units of an exported network: which numbers its input bytes and its logits stand for.
 //!
-//! A container states them if the features of the dataset were not bytes, if its targets are numbers,
-//! or on request. Firmware
-//! then turns the readings of its sensor into input bytes by the map that the run was trained with,
-//! and logits into outputs.
+//! A container states them if the features of the dataset were not bytes, if its targets are
+//! numbers, or on request. Firmware then turns the readings of its sensor into input bytes by the
+//! map that the run was trained with, and logits into outputs.
 
 use rarefy_format::{ByteMap, Units, UnitsSpec};
 

@@ -54,8 +54,9 @@ pub struct VariantFits {
 }
 
 /// Determines for each of `chips` which of `variants` suits it: the most accurate one that fits, of
-/// equally accurate ones the one whose program takes the least flash and RAM together. A variant that an export rejects because it loses too much
-/// accuracy suits none. `progress` receives a line per step.
+/// equally accurate ones the one whose program takes the least flash and RAM together. A variant
+/// that an export rejects because it loses too much accuracy suits none. `progress` receives a line
+/// per step.
 ///
 /// # Errors
 /// Returns the errors of [`fits`](fn@super::fits).

@@ -352,8 +352,8 @@ impl Hyperparameters {
         Ok(())
     }
 
-    /// Checks that loss, augmentation and schedule fit a phase of `epochs` epochs on the training images
-    /// `train`.
+    /// Checks that loss, augmentation and schedule fit a phase of `epochs` epochs on the training
+    /// images `train`.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.

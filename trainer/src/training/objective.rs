@@ -1,5 +1,5 @@
-//! What a training step minimises: the loss of the scores of its inputs, which may be mixed in pairs,
-//! against their classes or other targets, and the scores of a teacher.
+//! What a training step minimises: the loss of the scores of its inputs, which may be mixed in
+//! pairs, against their classes or other targets, and the scores of a teacher.
 
 use candle_core::{D, Result, Tensor};
 
@@ -63,8 +63,8 @@ impl<'a> Objective<'a> {
 
     /// Returns the mean of a batch as a scalar that candle differentiates with respect to the
     /// parameters of `network`. `inputs` are those that the network takes, or all of them, (batch,
-    /// pixels), if there is a teacher; `targets` are those of [`Loss::mean`]. The share in which inputs
-    /// are mixed is drawn from `random`.
+    /// pixels), if there is a teacher; `targets` are those of [`Loss::mean`]. The share in which
+    /// inputs are mixed is drawn from `random`.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
@@ -144,8 +144,8 @@ fn mixed(inputs: &Tensor, share: f64, images: usize) -> Result<Tensor> {
     (inputs * share)? + (others * (1.0 - share))?
 }
 
-/// Draws from the beta distribution whose parameters are both `alpha`: the share of the first of two
-/// numbers u^(1/alpha) and v^(1/alpha), of those pairs whose sum is at most 1 (Jöhnk 1964).
+/// Draws from the beta distribution whose parameters are both `alpha`: the share of the first of
+/// two numbers u^(1/alpha) and v^(1/alpha), of those pairs whose sum is at most 1 (Jöhnk 1964).
 fn share(alpha: f64, random: &mut Random) -> f64 {
     loop {
         // 1 - u is never 0.

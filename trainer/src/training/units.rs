@@ -1,7 +1,7 @@
 //! The units of a network's outputs while it trains on targets that are numbers.
 //!
-//! Training is fastest if targets have a mean of 0 and a variance of about 1, so a network trains in
-//! such units. Files of weights have the targets' own units: the last layer is converted when
+//! Training is fastest if targets have a mean of 0 and a variance of about 1, so a network trains
+//! in such units. Files of weights have the targets' own units: the last layer is converted when
 //! weights are read, and again when they are saved.
 
 use std::borrow::Cow;
@@ -12,8 +12,8 @@ use crate::network::State;
 use crate::network::outputs::OutputParameters;
 use crate::pruning::Weights;
 
-/// The units in which a network is trained; those of the targets themselves if these are classes, or
-/// if no layer scales all outputs.
+/// The units in which a network is trained; those of the targets themselves if these are classes,
+/// or if no layer scales all outputs.
 #[derive(Debug, Clone)]
 pub(super) struct TrainingUnits(Option<(OutputParameters, Standard)>);
 

@@ -11,8 +11,8 @@ use crate::random::Random;
 const SEED: u64 = 0;
 
 /// Chooses `share` of the rows of each of the first `classes` classes of `part`, which may have
-/// `names`, at random but with a fixed seed. Returns the rows that remain for training and those held out, each in
-/// ascending order: all rows twice if the share is the whole.
+/// `names`, at random but with a fixed seed. Returns the rows that remain for training and those
+/// held out, each in ascending order: all rows twice if the share is the whole.
 ///
 /// # Errors
 /// Returns an error if a class has one sample only, of which some are to be held out.

@@ -61,8 +61,8 @@ impl Tables {
     /// formats.
     ///
     /// # Errors
-    /// Returns an error if it is a file of another format, or of one that does not hold a dataset, or
-    /// no regular file.
+    /// Returns an error if it is a file of another format, or of one that does not hold a dataset,
+    /// or no regular file.
     pub fn of(path: &Path) -> Result<Option<Self>, TableError> {
         let format = match (path.is_dir(), path.is_file()) {
             (true, _) => Self::of_folder(path),

@@ -247,10 +247,8 @@ pub(super) fn sums<S: Simd, const M: usize>(
             totals[k] = add(x[k], y[k], live, totals[k]);
         }
     }
-    for k in 0..3 {
-        if let (Some(&x), Some(&y)) = (x_last.get(k), y_last.get(k)) {
-            totals[k] = add(x, y, live, totals[k]);
-        }
+    for ((&x, &y), total) in x_last.iter().zip(y_last).zip(&mut totals) {
+        *total = add(x, y, live, *total);
     }
     if !x_rest.is_empty() {
         let load = |part| simd.partial_load_f32s(part);

@@ -155,8 +155,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the network that phase `index` learns from: the dense network of an earlier phase, or
-    /// that of the given weights; `None` if the phase learns from the classes alone.
+    /// Returns the network that phase `index` learns from: the dense network of an earlier phase,
+    /// or that of the given weights; `None` if the phase learns from the classes alone.
     fn load_teacher(&self, index: usize) -> Result<Option<Teacher>, TrainError> {
         if self.stages[index].hyperparameters.distillation.is_none() {
             return Ok(None);
