@@ -107,7 +107,7 @@ impl Counts {
 }
 
 impl<'a> Columns<'a> {
-    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// Returns a view of a block that [`check()`] accepted. A view of any other block returns wrong
     /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {

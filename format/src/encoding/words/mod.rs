@@ -89,7 +89,7 @@ pub const fn pack_word(high: i16, index: u16, index_bits: u8) -> i16 {
 }
 
 impl<'a> Words<'a> {
-    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// Returns a view of a block that [`check()`] accepted. A view of any other block returns wrong
     /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {

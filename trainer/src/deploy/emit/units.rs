@@ -57,7 +57,7 @@ static inline void {prefix}_dequantize(const int32_t logits[{upper}_OUTPUTS], fl
     )
 }
 
-/// Returns source to append to a module that [`rust`](super::rust) returned, for a network with
+/// Returns source to append to a module that [`rust`](super::rust()) returned, for a network with
 /// `units`. Its functions compute what the engine's of the same names do, bit for bit.
 ///
 /// # Panics

@@ -3,7 +3,7 @@
 //! The score is `|g w|`, where `g` is the mean gradient of the loss over images drawn from the
 //! training set. The paper's code uses 300 times as many images as one round of iterative SNIP. It
 //! swaps prediction and label in the loss, which
-//! [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
+//! [`Loss::Reference`] reproduces.
 
 use super::{Scores, gradient};
 use crate::data::Dataset;
