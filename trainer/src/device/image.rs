@@ -1,10 +1,10 @@
 //! Firmware images: builds the program for a board, including its model, as an ELF file.
 //!
 //! The linker is given spare flash, so that a program too large for its board still links and its
-//! excess is known exactly; [`footprint`](mod@super::footprint) checks the fit. It is given no spare RAM, because
-//! the stack starts at the end of RAM; too much static data is reported as [`ImageError::NoRoom`].
-//! The compiler's output is written to a log file, and its most useful line becomes part of the
-//! error.
+//! excess is known exactly; [`footprint`](mod@super::footprint) checks the fit. It is given no
+//! spare RAM, because the stack starts at the end of RAM; too much static data is reported as
+//! [`ImageError::NoRoom`]. The compiler's output is written to a log file, and its most useful line
+//! becomes part of the error.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
