@@ -76,6 +76,11 @@ impl CodeReport {
         }
     }
 
+    /// Returns the flash that the code takes on the board, in bytes, if it is known.
+    pub(super) fn flash_bytes(&self) -> Option<u64> {
+        self.flash_bytes
+    }
+
     /// Formats the report as text.
     pub(super) fn text(&self) -> String {
         let board = &self.board;

@@ -83,7 +83,7 @@ pub(super) struct Arguments {
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
-    /// When to state, in the container or the Rust code, which numbers input bytes and logits stand
+    /// When to state, in the container or the code, which numbers input bytes and logits stand
     /// for
     #[arg(long, value_enum, default_value_t = Units::Auto)]
     units: Units,
@@ -388,6 +388,17 @@ fn code(
     let report = CodeReport::new(&code, (language, out), &board, console);
     if interrupt::flag().load(Ordering::SeqCst) {
         return Err(interrupt::interrupted());
+    }
+    if let Some(bytes) = report
+        .flash_bytes()
+        .filter(|&bytes| bytes > board.flash.length)
+    {
+        console.note(&format!(
+            "the code does not fit {}: it takes {} bytes of flash, of {}",
+            board.name,
+            thousands(bytes),
+            thousands(board.flash.length)
+        ));
     }
     let next = Next::Nothing(Why::Code);
     console.result(

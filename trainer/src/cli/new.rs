@@ -14,6 +14,7 @@ use super::model::ModelFile;
 use super::next::{Line, Next};
 use super::{chips, labels, usage};
 use crate::data::Dataset;
+use crate::deploy::companion;
 use crate::device::{
     Board, Boards, Chip, Compiler, Machine, Project, Toolchain, check_runner, engine_features,
     firmware_folder,
@@ -66,10 +67,14 @@ struct Report {
     arena_bytes: usize,
     /// What the program's input is.
     input: String,
-    /// Class that the engine computes for the input on the workstation.
-    class: usize,
+    /// Class that the engine computes for the input on the workstation, if outputs are scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
+    /// Outputs that the engine computes for the input on the workstation, if they are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Vec<f32>>,
 }
 
 /// The input that the program classifies.
@@ -85,6 +90,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let board = board(arguments)?;
     let data = data(&file, arguments, console)?;
     let input = input(data.as_ref(), model.inputs(), arguments.sample)?;
+    let reading = file.companion().map(|it| &it.data.reading);
+    let reading = reading.or(data.as_ref().map(|data| &data.reading));
+    let numbers = reading.is_some_and(|reading| !reading.has_classes());
+    let companion = match file.companion() {
+        Some(_) => Some(crate::atomic::read(&companion::path(file.path()))?),
+        None => None,
+    };
     let recorded = file.companion().map_or(&[][..], |it| it.data.class_names());
     let labels = match &arguments.labels {
         Some(given) => labels::read(given, model.outputs())?,
@@ -92,7 +104,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         None => recorded.to_vec(),
     };
     // Data with fewer classes than the network has outputs names only some of them.
-    let labels = match labels.len() == model.outputs() {
+    let labels = match labels.len() == model.outputs() && !numbers {
         true => labels,
         false => Vec::new(),
     };
@@ -104,17 +116,19 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         board: &board,
         input: &input.bytes,
         labels: &labels,
+        numbers,
+        companion: companion.as_deref(),
         toolchain: toolchain.as_ref().ok(),
         rarefy: &rarefy,
     };
     project.write(&arguments.folder)?;
 
     let mut arena = vec![0; model.arena_words()];
-    let logits = Engine::new(model)
-        .map_err(|error| anyhow!("{error}"))?
-        .infer(&input.bytes, &mut arena)
-        .map(argmax);
-    let class = logits.map_err(|error| anyhow!("{error}"))?;
+    let engine = Engine::new(model).map_err(|error| anyhow!("{error}"))?;
+    let logits = engine.infer(&input.bytes, &mut arena);
+    let logits = logits.map_err(|error| anyhow!("{error}"))?;
+    let class = (!numbers).then(|| argmax(logits));
+    let outputs = engine.dequantize(logits).filter(|_| numbers);
     let report = Report {
         project: arguments.folder.display().to_string(),
         board: board.name.clone(),
@@ -123,7 +137,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         arena_bytes: model.arena_words() * 4,
         input: input.what,
         class,
-        label: labels.get(class).cloned(),
+        label: class.and_then(|class| labels.get(class).cloned()),
+        outputs: outputs.map(Iterator::collect),
     };
     let next = next(arguments, &board, toolchain, &machine, console);
     console.result(&report, || describe(&report), next)
@@ -163,7 +178,7 @@ fn input(data: Option<&Dataset>, inputs: usize, number: Option<usize>) -> Result
     let Some(data) = data else {
         return Ok(Input {
             bytes: vec![0; inputs],
-            what: "zeros, because the data are not at hand (--data)".to_owned(),
+            what: "bytes of 0, because the data are not at hand (--data)".to_owned(),
         });
     };
     let (number, images) = (number.unwrap_or(0), data.test.len());
@@ -237,13 +252,21 @@ fn describe(report: &Report) -> String {
     } = report;
     let name = report.label.as_ref();
     let name = name.map_or(String::new(), |label| format!(" ({label})"));
+    let result = match (report.class, &report.outputs) {
+        (Some(class), _) => format!("; the workstation computes class {class}{name}"),
+        (None, Some(outputs)) => {
+            let shown: Vec<String> = outputs.iter().take(8).map(f32::to_string).collect();
+            let more = if outputs.len() > 8 { ", ..." } else { "" };
+            format!("; the workstation computes {}{more}", shown.join(", "))
+        }
+        (None, None) => String::new(),
+    };
     format!(
         "{project}: a program for {board} ({target})\n\
          engine features: {}; arena: {} bytes of RAM\n\
-         input: {}; the workstation computes class {}{name}\n",
+         input: {}{result}\n",
         report.features.join(", "),
         report.arena_bytes,
         report.input,
-        report.class,
     )
 }

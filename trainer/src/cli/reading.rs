@@ -393,8 +393,12 @@ pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
         ));
     } else if reading.test_share.is_some() {
         let (train, test) = (data.train.len(), data.test.len());
+        let which = match reading.has_classes() {
+            true => "the same share of each class, always the same ones",
+            false => "always the same ones",
+        };
         console.note(&format!(
-            "{name} has no test part: {} of its {} samples are held out for testing, the same share of each class, always the same ones",
+            "{name} has no test part: {} of its {} samples are held out for testing, {which}",
             thousands(test),
             thousands(train + test)
         ));

@@ -67,7 +67,14 @@ pub fn c_flash(
     let folder = tempfile::tempdir()
         .map_err(|e| FileError::new("create a folder in", &std::env::temp_dir(), e))?;
     let at = |name: &str| folder.path().join(name);
-    let function = format!("int run(const uint8_t *x) {{\n    return {prefix}_classify(x);\n}}\n");
+    // The class of a single output is known without computing it.
+    let is_single = source.contains(&format!("#define {}_OUTPUTS 1\n", prefix.to_uppercase()));
+    let function = match is_single {
+        true => {
+            format!("void run(const uint8_t *x, int32_t *y) {{\n    {prefix}_infer(x, y);\n}}\n")
+        }
+        false => format!("int run(const uint8_t *x) {{\n    return {prefix}_classify(x);\n}}\n"),
+    };
     atomic::write(&at("network.c"), (source.to_owned() + &function).as_bytes())?;
     let mut command = machine.command(&compiler);
     command

@@ -313,7 +313,14 @@ impl Hyperparameters {
         share("label_smoothing", self.label_smoothing)?;
         if let Some(Distillation { share, temperature }) = self.distillation {
             at_most("distillation.share", share, 1.0)?;
-            positive("distillation.temperature", temperature)?;
+            if !(0.01..=1000.0).contains(&temperature) {
+                let reason = "must be between 0.01 and 1000";
+                return Err(TrainError::value(
+                    "distillation.temperature",
+                    temperature,
+                    reason,
+                ));
+            }
         }
         if let Some(mixup) = self.mixup {
             at_most("mixup", mixup, 4.0)?;

@@ -93,11 +93,16 @@ fn the_guide_to_data_runs() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let text = page("data.md");
-    fs::write(folder.join("motion.toml"), blocks(&text, "toml")[0]).unwrap();
+    for (name, network) in ["motion.toml", "level.toml"]
+        .iter()
+        .zip(blocks(&text, "toml"))
+    {
+        fs::write(folder.join(name), network).unwrap();
+    }
     fs::write(folder.join("motion.csv"), table(blocks(&text, "csv")[0])).unwrap();
     write_arrays(&folder.join("motion.npz"), &[3], 2);
     write_pictures(&folder.join("photos"));
-    assert_eq!(follow("data.md", folder, |_| ()), 10);
+    assert_eq!(follow("data.md", folder, |_| ()), 12);
     if ready("mps2-an386") {
         // The program names the classes as the table does.
         let labels = fs::read_to_string(folder.join("my-app/src/labels.rs")).unwrap();

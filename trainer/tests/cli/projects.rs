@@ -150,7 +150,7 @@ fn projects_for_other_cores_run() {
     fs::write(folder.join("model.rfy"), container).unwrap();
     let logits = infer(container, &[0; 784]);
     let class = argmax(&logits);
-    for board in ["mps2-an386", "qemu-virt-rv32"] {
+    for board in ["mps2-an386", "mps2-an505", "qemu-virt-rv32"] {
         if !ready(board) {
             continue;
         }

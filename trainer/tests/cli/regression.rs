@@ -128,6 +128,13 @@ fn a_regression_is_trained_pruned_evaluated_and_exported_in_the_units_of_its_tar
     );
     json(folder, "export r --weights f32 -o f.rfy");
     close(number(&json(folder, "eval f.rfy"), "mse"), mse, 1e-2);
+    // A project logs outputs, not a class.
+    let project = json(folder, "new app --model m.rfy --board mps2-an386");
+    assert!(project.get("class").is_none(), "{project}");
+    assert_eq!(project["outputs"].as_array().unwrap().len(), 2);
+    let program = fs::read_to_string(folder.join("app/src/main.rs")).unwrap();
+    says(&program, &["dequantize(logits)", "logs its outputs"]);
+    assert!(!program.contains("argmax"), "{program}");
     // The container itself states the map of its inputs and the step of its outputs.
     fs::remove_file(folder.join("m.rfy.json")).unwrap();
     let alone = json(folder, "eval m.rfy --data force.csv --targets force,heat");

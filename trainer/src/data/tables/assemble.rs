@@ -81,6 +81,11 @@ pub(super) fn dataset(
 /// Returns `set` if its targets, if they are numbers, differ in both parts.
 fn check_targets(set: Dataset) -> Result<Dataset, TableError> {
     for (split, purpose) in [(&set.train, "training"), (&set.test, "testing")] {
+        if split.variance() == Some(0.0) && split.len() == 1 {
+            let problem = format!("has one sample for {purpose}, whose targets do not vary");
+            let advice = "give more samples, or hold out another share of them";
+            return Err(TableError::new(&set.name, problem, advice));
+        }
         if split.variance() == Some(0.0) {
             let problem = format!("has the same targets in all samples for {purpose}");
             let advice = "give samples whose targets differ";

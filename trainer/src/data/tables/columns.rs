@@ -80,6 +80,14 @@ pub(super) fn features(
     reading: &Reading,
 ) -> Result<Vec<bool>, TableError> {
     let mut is_feature = vec![true; columns.len()];
+    if let Some(column) = label.filter(|label| targets.contains(label)) {
+        let problem = format!(
+            "has targets in column {}, the one of labels",
+            columns[column]
+        );
+        let advice = "name another column of labels, or none";
+        return Err(TableError::new(file, problem, advice));
+    }
     for column in label.iter().chain(targets) {
         is_feature[*column] = false;
     }

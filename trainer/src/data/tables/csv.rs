@@ -333,6 +333,7 @@ mod tests {
         for (targets, label, words) in [
             ("force,5", "id", "has the target 5 once"),
             ("mass", "id", "has no column \"mass\""),
+            ("force,heat", "heat", "has targets in column heat"),
             ("force", "none", "has \"x\", not a number, in column id"),
         ] {
             let error = read_as(targets, label).unwrap_err();

@@ -247,7 +247,7 @@ impl Syntax for C<'_> {
 /* The number of input bytes: {input}, channel by channel, row by row. */
 #define {upper}_INPUTS {inputs}
 
-/* The number of logits: one per class. */
+/* The number of logits: one per class, or per number that the network computes. */
 #define {upper}_OUTPUTS {outputs}
 
 #ifdef __GNUC__

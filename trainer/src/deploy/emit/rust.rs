@@ -145,7 +145,7 @@ impl Syntax for Rust {
 /// The number of input bytes: {input}, channel by channel, row by row.
 pub const INPUTS: usize = {inputs};
 
-/// The number of logits: one per class.
+/// The number of logits: one per class, or per number that the network computes.
 pub const OUTPUTS: usize = {outputs};
 
 /// Returns the class of `input`: the index of the largest logit, the first one of a tie.

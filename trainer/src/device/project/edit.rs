@@ -12,6 +12,23 @@ const LOG: &str = "defmt::info!(\"class {}, logits {}\", argmax(logits), logits)
 const LOG_NAME: &str =
     "defmt::info!(\"class {}, logits {}\", labels::LABELS[argmax(logits)], logits);";
 
+/// What differs in the program of a network whose outputs are numbers: how it is described, what it
+/// imports, and what it logs.
+const NUMBERS: [(&str, &str); 3] = [
+    (
+        "//! Classifies `input.bin` with the neural network in `model.rfy`, and logs the class.",
+        "//! Runs the neural network in `model.rfy` on `input.bin`, and logs its outputs.",
+    ),
+    ("{Arena, Engine, argmax}", "{Arena, Engine}"),
+    (LOG, "defmt::info!(\"logits {}\", logits);"),
+];
+
+/// The lines that log outputs in their own units.
+const LOG_UNITS: &str = "\
+for (index, output) in defmt::unwrap!(engine.dequantize(logits)).enumerate() {
+        defmt::info!(\"output {}: {}\", index, output);
+    }";
+
 /// The crates in the example, and in a project.
 const PATHS: [(&str, &str); 2] = [
     ("\"../../../format\"", "\"rarefy/format\""),
@@ -51,6 +68,8 @@ pub(super) struct Edits<'a> {
     pub(super) features: &'a [&'static str],
     /// Names of the classes; may be empty.
     pub(super) labels: &'a [String],
+    /// Whether outputs are numbers, not the scores of classes.
+    pub(super) numbers: bool,
     /// Whether the board is emulated.
     pub(super) emulated: bool,
     /// Whether flash begins with the second boot stage of an RP2040.
@@ -98,6 +117,17 @@ impl Edits<'_> {
 
     /// Returns the program.
     fn program(&self, text: &str) -> Result<String, String> {
+        if self.numbers {
+            let mut text = text.to_owned();
+            for (example, project) in NUMBERS {
+                let project = match self.features.contains(&"units") && example == LOG {
+                    true => LOG_UNITS,
+                    false => project,
+                };
+                text = replaced(&text, example, project)?;
+            }
+            return Ok(text);
+        }
         if self.labels.is_empty() {
             return Ok(text.to_owned());
         }
@@ -149,6 +179,7 @@ mod tests {
             name: "my-app",
             features: &["rice", "maps"],
             labels: &[],
+            numbers: false,
             emulated: true,
             boot2: false,
         };
@@ -160,6 +191,19 @@ mod tests {
         );
         let lines = main.lines().count();
         assert!(lines < 25 && !main.contains("unsafe"), "{lines} lines");
+
+        edits.numbers = true;
+        let raw = edits.program(&main).unwrap();
+        edits.features = &["rice", "units"];
+        let numbers = edits.program(&main).unwrap();
+        assert!(numbers.contains("dequantize(logits)") && !raw.contains("dequantize"));
+        for text in [raw, numbers] {
+            assert!(
+                !text.contains("argmax") && !text.contains("class"),
+                "{text}"
+            );
+        }
+        edits.numbers = false;
 
         let labels = ["still".to_owned(), "a \"walk\"".to_owned()];
         edits.labels = &labels;
@@ -178,6 +222,7 @@ mod tests {
             name: "my-app",
             features: &["rice", "maps"],
             labels: &[],
+            numbers: false,
             emulated: false,
             boot2: true,
         };

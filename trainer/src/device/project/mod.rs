@@ -38,6 +38,10 @@ pub struct Project<'a> {
     pub input: &'a [u8],
     /// The names of the classes, one per output of the network; empty if they have none.
     pub labels: &'a [String],
+    /// Whether the outputs are numbers, not the scores of classes; they have no labels then.
+    pub numbers: bool,
+    /// The companion of the container, to be written beside it, if there is one.
+    pub companion: Option<&'a [u8]>,
     /// The compiler for the board, if it is known.
     pub toolchain: Option<&'a Toolchain>,
     /// Path or name of the program `rarefy`, with which `cargo run` starts the emulator.
@@ -175,6 +179,7 @@ impl Project<'_> {
             name,
             features: &engine_features(Some(self.model)),
             labels: self.labels,
+            numbers: self.numbers,
             emulated: self.board.emulated(),
             boot2: self.board.has_boot2(),
         };
@@ -195,6 +200,9 @@ impl Project<'_> {
             )?;
         }
         write("model.rfy", self.model.bytes())?;
+        if let Some(companion) = self.companion {
+            write("model.rfy.json", companion)?;
+        }
         write("input.bin", self.input)?;
         write("memory.x", self.memory()?.as_bytes())?;
         write(".gitignore", b"/target\n")?;

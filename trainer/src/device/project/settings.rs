@@ -31,13 +31,9 @@ pub(super) fn cargo(board: &Board, toolchain: Option<&Toolchain>, rarefy: &Path)
         ),
     };
     let mut build = format!("[build]\ntarget = {}\n", text(target));
-    // Dots of a target would separate keys.
-    let key = match target.contains('.') {
-        true => text(target),
-        false => target.clone(),
-    };
+    // Cargo ignores a quoted target; one with a dot becomes a table in a table, which it finds.
     let mut own = format!(
-        "[target.{key}]
+        "[target.{target}]
 # {what}
 runner = {}
 ",
@@ -90,7 +86,7 @@ mod tests {
     #[test]
     fn cargo_runs_the_emulator_or_the_probe() {
         let emulated = of("mps2-an505", None);
-        let target = &emulated["target"]["thumbv8m.main-none-eabihf"];
+        let target = &emulated["target"]["thumbv8m"]["main-none-eabihf"];
         let words = ["a b/rarefy", "run", "--board", "mps2-an505"];
         assert_eq!(target["runner"], words.to_vec().into());
         assert!(target.get("rustflags").is_some());

@@ -139,7 +139,7 @@ fn a_value_out_of_range_is_named_with_its_range() {
         ),
         (
             "distillation = { temperature = -1 }",
-            "distillation.temperature is -1, but must be a positive finite number",
+            "distillation.temperature is -1, but must be between 0.01 and 1000",
         ),
         ("mixup = 5", "mixup is 5, but must be above 0 and at most 4"),
         (

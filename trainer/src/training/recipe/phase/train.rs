@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::training::error::TrainError;
-use crate::training::hyperparameters::Hyperparameters;
+use crate::training::hyperparameters::{Distillation, Hyperparameters};
 use crate::training::recipe::keys;
 
 /// How a phase trains.
@@ -38,6 +38,8 @@ impl Training {
     pub(super) fn keys() -> Vec<String> {
         let shared = Hyperparameters {
             clip: Some(1.0),
+            distillation: Some(Distillation::default()),
+            mixup: Some(1.0),
             ..Hyperparameters::default()
         };
         let table = Table::try_from(shared).expect("hyperparameters are plain values");
