@@ -169,7 +169,7 @@ fn the_program_is_the_example_in_the_repository() {
     let example = |path: &str| checkout(&format!("firmware/examples/classify/{path}"));
     fs::write(folder.join("model.rfy"), example("model.rfy")).unwrap();
     let report = create(folder, &["app", "--board", "mps2-an386"]);
-    assert!(report["input"].as_str().unwrap().starts_with("zeros"));
+    assert!(report["input"].as_str().unwrap().starts_with("bytes of 0"));
     let project = folder.join("app");
     for path in [
         "src/main.rs",

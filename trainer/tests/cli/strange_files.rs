@@ -92,8 +92,8 @@ fn too_little_memory_is_said_in_one_sentence() {
     let folder = runs::folder();
     let folder = folder.path();
     for (arguments, kilobytes) in [
-        ("train --epochs 1 -o new", 24_000),
-        ("export run", 24_000),
+        ("train --epochs 1 -o new", 30_000),
+        ("export run", 30_000),
         (
             "prune --arch lenet-5 --pruner synflow --compression 2",
             30_000,
