@@ -24,7 +24,7 @@
 /// The number of input bytes: 40, channel by channel, row by row.
 pub const INPUTS: usize = 40;
 
-/// The number of logits: one per class.
+/// The number of logits: one per class, or per number that the network computes.
 pub const OUTPUTS: usize = 4;
 
 /// Returns the class of `input`: the index of the largest logit, the first one of a tie.

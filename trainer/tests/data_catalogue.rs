@@ -151,7 +151,7 @@ fn unknown_names_get_suggestions_and_folders_load() {
     let nowhere = root.path().join("nowhere").display().to_string();
     let message = catalogue::load(&nowhere, &places).unwrap_err().to_string();
     assert!(
-        message.contains("no folder") && message.contains(&nowhere),
+        message.contains("no file or folder") && message.contains(&nowhere),
         "{message}"
     );
     let message = Published::named("digits").unwrap_err().to_string();

@@ -164,6 +164,9 @@ fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
     build.output().map_err(|e| format!("cannot run cargo: {e}"))
 }
 
+/// The number of functions of the library for C.
+const FUNCTIONS: usize = 9;
+
 /// Returns whether the library for C with `features` contains a path to a panic.
 fn has_path(target: &str, features: &str) -> Result<bool, String> {
     let library = c_library::build(target, features, "release", &target_folder())?;
@@ -184,8 +187,10 @@ fn has_path(target: &str, features: &str) -> Result<bool, String> {
         }
     }
     match functions {
-        7 => Ok(is_left),
-        count => Err(invalid(&format!("{count} functions instead of 7"))),
+        FUNCTIONS => Ok(is_left),
+        count => Err(invalid(&format!(
+            "{count} functions instead of {FUNCTIONS}"
+        ))),
     }
 }
 

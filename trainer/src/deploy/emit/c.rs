@@ -2,10 +2,10 @@
 
 use rarefy_format::Pooling;
 
-use super::maps::{Convolution, Pool, Windowed, plane};
 use super::plan::{Call, Plan, dimensions};
 use super::put;
 use super::syntax::{Function, Output, Syntax};
+use super::windows::{Convolution, Pool, Windowed, plane};
 
 /// The first words of every header.
 pub(super) const START: &str = "/* A neural network as code: ";

@@ -8,7 +8,8 @@
 //!
 //! - `plan` checks the network and lists its layers;
 //! - `rows` writes weighted sums as expressions, which read the same in both languages;
-//! - `maps` plans the loops of convolutions and pooling around them;
+//! - `windows` describes the layers that read a map, `maps` plans their loops around these sums;
+//! - `functions` writes the functions of all layers;
 //! - `names` writes the names of the classes;
 //! - `units` writes the conversion of numbers to inputs, and of logits to numbers;
 //! - `syntax` is what differs between the languages, `rust` and `c` the languages.
@@ -18,6 +19,7 @@
 
 mod c;
 mod error;
+mod functions;
 mod maps;
 mod names;
 mod plan;
@@ -25,6 +27,7 @@ mod rows;
 mod rust;
 mod syntax;
 mod units;
+mod windows;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -93,7 +96,7 @@ fn source(
     syntax: &dyn Syntax,
 ) -> Result<String, EmitError> {
     let plan = Plan::new(network, model, checksum)?;
-    Ok(syntax.source(&plan, &plan.functions(syntax)))
+    Ok(syntax.source(&plan, &functions::functions(&plan, syntax)))
 }
 
 /// Returns an identifier of C that resembles the name of `file` without its extension, in lower

@@ -2,14 +2,12 @@
 
 use rarefy_format::{LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec, output_shape};
 
+use super::MOST_WEIGHTS;
 use super::error::EmitError;
-use super::rows::{self, Rows};
-use super::syntax::{Output, Syntax};
-use super::{MOST_WEIGHTS, maps};
 
 /// The network that a source computes, and the container that holds the same network.
 pub(super) struct Plan<'a> {
-    layers: &'a [LayerSpec],
+    pub(super) layers: &'a [LayerSpec],
     /// The name of the container.
     pub(super) model: &'a str,
     /// The checksum of the container.
@@ -70,27 +68,6 @@ impl<'a> Plan<'a> {
     /// Returns the number of logits.
     pub(super) fn outputs(&self) -> usize {
         self.shapes.last().map_or(0, Shape::len)
-    }
-
-    /// Returns the functions of all layers.
-    pub(super) fn functions(&self, syntax: &dyn Syntax) -> String {
-        let layers = self.layers.iter().zip(self.calls());
-        layers
-            .map(|(layer, call)| {
-                let (source, output) = (self.shapes[call.source], self.shapes[call.number]);
-                match &layer.weights {
-                    WeightsSpec::Integers { bias, rows } if layer.operation == Operation::Dense => {
-                        let result = match call.is_last {
-                            true => Output::Sums,
-                            false => Output::Stored { shift: layer.shift },
-                        };
-                        let name = syntax.layer(call.number);
-                        rows::function(&Rows { bias, rows }, &name, source.len(), result, syntax)
-                    }
-                    _ => maps::layer(layer, call.number, source, output, syntax),
-                }
-            })
-            .collect()
     }
 
     /// Returns the calls of the layers' functions, in order.

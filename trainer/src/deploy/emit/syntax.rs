@@ -1,7 +1,7 @@
 //! What differs between the languages in which a network is written.
 
-use super::maps::{Convolution, Pool, Windowed};
 use super::plan::Plan;
+use super::windows::{Convolution, Pool, Windowed};
 
 /// The values that a function computes.
 #[derive(Debug, Clone, Copy)]
