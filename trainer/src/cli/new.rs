@@ -90,24 +90,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let board = board(arguments)?;
     let data = data(&file, arguments, console)?;
     let input = input(data.as_ref(), model.inputs(), arguments.sample)?;
-    let reading = file.companion().map(|it| &it.data.reading);
-    let reading = reading.or(data.as_ref().map(|data| &data.reading));
-    let numbers = reading.is_some_and(|reading| !reading.has_classes());
+    let numbers = computes_numbers(&file, data.as_ref());
     let companion = match file.companion() {
         Some(_) => Some(crate::atomic::read(&companion::path(file.path()))?),
         None => None,
     };
-    let recorded = file.companion().map_or(&[][..], |it| it.data.class_names());
-    let labels = match &arguments.labels {
-        Some(given) => labels::read(given, model.outputs())?,
-        None if recorded.is_empty() => data.map_or_else(Vec::new, |data| data.class_names),
-        None => recorded.to_vec(),
-    };
+    let mut labels = class_names(&file, data, arguments.labels.as_deref())?;
     // Data with fewer classes than the network has outputs names only some of them.
-    let labels = match labels.len() == model.outputs() && !numbers {
-        true => labels,
-        false => Vec::new(),
-    };
+    if labels.len() != model.outputs() || numbers {
+        labels.clear();
+    }
     let machine = Machine::default();
     let toolchain = Toolchain::find(&machine, &board.target);
     let rarefy = program(&machine)?;
@@ -142,6 +134,29 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let next = next(arguments, &board, toolchain, &machine, console);
     console.result(&report, || describe(&report), next)
+}
+
+/// Checks whether the outputs of the container are numbers, not the scores of classes, according to
+/// its companion or else to `data`.
+fn computes_numbers(file: &ModelFile, data: Option<&Dataset>) -> bool {
+    let recorded = file.companion().map(|companion| &companion.data.reading);
+    let reading = recorded.or(data.map(|data| &data.reading));
+    reading.is_some_and(|reading| !reading.has_classes())
+}
+
+/// Returns the names of the classes: those `given` with --labels, or else those that the companion
+/// or `data` have; empty if there are none.
+fn class_names(
+    file: &ModelFile,
+    data: Option<Dataset>,
+    given: Option<&str>,
+) -> Result<Vec<String>> {
+    let recorded = file.companion().map_or(&[][..], |it| it.data.class_names());
+    Ok(match given {
+        Some(given) => labels::read(given, file.model()?.outputs())?,
+        None if recorded.is_empty() => data.map_or_else(Vec::new, |data| data.class_names),
+        None => recorded.to_vec(),
+    })
 }
 
 /// Returns the board or the chip that the project is for.

@@ -12,16 +12,18 @@ const LOG: &str = "defmt::info!(\"class {}, logits {}\", argmax(logits), logits)
 const LOG_NAME: &str =
     "defmt::info!(\"class {}, logits {}\", labels::LABELS[argmax(logits)], logits);";
 
-/// What differs in the program of a network whose outputs are numbers: how it is described, what it
-/// imports, and what it logs.
-const NUMBERS: [(&str, &str); 3] = [
+/// What differs in the program of a network whose outputs are numbers, besides what it logs: how it
+/// is described, and what it imports.
+const NUMBERS: [(&str, &str); 2] = [
     (
         "//! Classifies `input.bin` with the neural network in `model.rfy`, and logs the class.",
         "//! Runs the neural network in `model.rfy` on `input.bin`, and logs its outputs.",
     ),
     ("{Arena, Engine, argmax}", "{Arena, Engine}"),
-    (LOG, "defmt::info!(\"logits {}\", logits);"),
 ];
+
+/// The line that logs logits alone.
+const LOG_LOGITS: &str = "defmt::info!(\"logits {}\", logits);";
 
 /// The lines that log outputs in their own units.
 const LOG_UNITS: &str = "\
@@ -118,12 +120,12 @@ impl Edits<'_> {
     /// Returns the program.
     fn program(&self, text: &str) -> Result<String, String> {
         if self.numbers {
-            let mut text = text.to_owned();
+            let log = match self.features.contains(&"units") {
+                true => LOG_UNITS,
+                false => LOG_LOGITS,
+            };
+            let mut text = replaced(text, LOG, log)?;
             for (example, project) in NUMBERS {
-                let project = match self.features.contains(&"units") && example == LOG {
-                    true => LOG_UNITS,
-                    false => project,
-                };
                 text = replaced(&text, example, project)?;
             }
             return Ok(text);
